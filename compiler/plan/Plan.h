@@ -1,0 +1,110 @@
+// The border between mathematics and kernels: what a variant computes, as plain data. Left of it everything is MLIR; right
+// of it (emission, cache, runtime, tuner) nothing knows MLIR. A plan knows no lengths, dtypes or head dims.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace lathe {
+
+/// Scalar operations, applied element by element; operands broadcast over the dimensions that they lack.
+enum class Op {
+  add, subtract, multiply, divide, negate, minimum, maximum,
+  exp, log, sqrt, rsqrt, abs, tanh,
+  sigmoid, logsigmoid, softplus, relu, silu, elu,
+};
+
+/// One value of the token program. Nodes are in topological order; `args` index earlier nodes.
+struct Node {
+  enum class Kind {
+    operand,    ///< An input or a param: `operand` indexes Plan::operands.
+    constant,   ///< A literal: `value`.
+    override_,  ///< A `const` of the spec: `operand` indexes Plan::operands; args[0] computes its default from literals and
+                ///< dimensions.
+    dimension,  ///< The size of the dimension `name`.
+    position,   ///< The index of the token within its sequence.
+    state,      ///< A state before this token's update: `operand` indexes Plan::operands.
+    map,        ///< `op` of args.
+    sum,        ///< args[0] summed over the dimension `name`.
+    contract,   ///< args[0] times args[1], summed over the dimension `name`.
+    affine,     ///< The update of a state in normal form: `affine` indexes Plan::recurrences.
+  };
+
+  Kind kind;
+  Op op = Op::add;
+  std::vector<int> args;
+  std::vector<std::string> dims;  ///< In the order in which the variant declares them; empty for a scalar.
+  std::string name;
+  double value = 0;
+  int operand = -1;
+  int affine = -1;
+};
+
+/// A named tensor or number of the call, in the order in which the spec declares them (states last).
+struct Operand {
+  enum class Kind { input, param, constant, output, state };
+
+  Kind kind;
+  std::string name;
+  std::vector<std::string> dims;  ///< Of one token and head, in memory order: [B,T,H,dims] (state: [B,H,dims]; param: [H,dims]).
+  bool log = false;               ///< An `in log` gate.
+  int value = -1;                 ///< Output: the node that it is. State: the node of its new value. Constant: its node.
+  int line = 0;                   ///< Of its declaration in the spec, for #line and error texts.
+};
+
+/// S' = exp(logDecay) * S + sum_r left_r (right_r @ S) + sum_s key_s * value_s, every field a node.
+/// A state that has one dimension only (a normaliser) has value nodes that are the scalar 1.
+struct Recurrence {
+  struct Rank1 { int left, right; };
+  struct Outer { int key, value; };
+
+  int state = -1;                 ///< Indexes Plan::operands.
+  std::vector<int> logDecays;     ///< The decay is the exponential of their sum; each a scalar or over one dimension of the state.
+  std::vector<Rank1> rank1;       ///< Contractions over the state's first dimension.
+  std::vector<Outer> outer;
+};
+
+enum class Family { scan, step, sequential };
+enum class DecayKind { none, scalar, vector };
+
+/// How the scan family reads the program: one matrix state [K,V] with diagonal decay, one outer product, one read.
+struct ScanForm {
+  std::string keyDim, valueDim;
+  int state = -1;                 ///< Operand.
+  int query = -1, key = -1, value = -1, logDecay = -1;  ///< Nodes; logDecay is -1 without decay.
+  DecayKind decay = DecayKind::none;
+  int read = -1;                  ///< The contract node that is query @ state.
+  bool readsBefore = false;       ///< The read sees the state before this token's update.
+  int normaliser = -1;            ///< Operand of the state [K] with the same decay and key, or -1 ...
+  int normaliserRead = -1;        ///< ... and the contract node that is query @ normaliser.
+};
+
+struct Remark {
+  int line = 0, column = 0;
+  std::string text;
+};
+
+struct Plan {
+  std::string variant;
+  std::vector<std::string> dims;
+  std::vector<Operand> operands;
+  std::vector<Node> nodes;
+  std::vector<Recurrence> recurrences;
+  std::optional<ScanForm> scan;          ///< Absent: the sequential family, for the reasons in `remarks`.
+  std::vector<Remark> remarks;
+
+  /// The family that runs `tokens` tokens of this plan.
+  Family family(long long tokens) const;
+};
+
+const char* name(Op op);
+const char* name(Family family);
+
+/// Throws std::invalid_argument where the JSON is not a plan.
+void to_json(nlohmann::json& json, const Plan& plan);
+void from_json(const nlohmann::json& json, Plan& plan);
+
+}  // namespace lathe
