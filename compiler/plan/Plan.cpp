@@ -1,0 +1,71 @@
+#include "compiler/plan/Plan.h"
+
+namespace lathe {
+
+/// Up to this many tokens the step family, which keeps the state in place, beats every chunked
+/// form.
+static constexpr long long maxStepTokens = 8;
+
+Family Plan::family(long long tokens) const {
+  if (tokens <= maxStepTokens)
+    return Family::step;
+  return scan ? Family::scan : Family::sequential;
+}
+
+const char* name(Op op) {
+  switch (op) {
+  case Op::add:
+    return "add";
+  case Op::subtract:
+    return "subtract";
+  case Op::multiply:
+    return "multiply";
+  case Op::divide:
+    return "divide";
+  case Op::negate:
+    return "negate";
+  case Op::minimum:
+    return "minimum";
+  case Op::maximum:
+    return "maximum";
+  case Op::exp:
+    return "exp";
+  case Op::log:
+    return "log";
+  case Op::sqrt:
+    return "sqrt";
+  case Op::rsqrt:
+    return "rsqrt";
+  case Op::abs:
+    return "abs";
+  case Op::tanh:
+    return "tanh";
+  case Op::sigmoid:
+    return "sigmoid";
+  case Op::logsigmoid:
+    return "logsigmoid";
+  case Op::softplus:
+    return "softplus";
+  case Op::relu:
+    return "relu";
+  case Op::silu:
+    return "silu";
+  case Op::elu:
+    return "elu";
+  }
+  return "unknown";
+}
+
+const char* name(Family family) {
+  switch (family) {
+  case Family::scan:
+    return "scan";
+  case Family::step:
+    return "step";
+  case Family::sequential:
+    return "sequential";
+  }
+  return "unknown";
+}
+
+}  // namespace lathe
