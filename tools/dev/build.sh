@@ -10,9 +10,9 @@ jobs() {
   echo "${LATHE_JOBS:-$((cores < memory ? cores : memory))}"
 }
 
-# build PRESET
+# build [PRESET]
 build() {
-  local preset=$1
+  local preset=${1:-release}
   step "configure build/$preset"
   quietly "build/setup/cmake-$preset.log" cmake --preset "$preset" || {
     grep -A6 'CMake Error' "build/setup/cmake-$preset.log" | head -20 >&2 || true
