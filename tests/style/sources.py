@@ -38,7 +38,9 @@ def is_source(path):
 
 
 def sources(suffixes=None):
-    return [path for path in tracked() if (path.suffix in suffixes if suffixes else is_source(path))]
+    if suffixes:
+        return [path for path in tracked() if path.suffix in suffixes]
+    return list(filter(is_source, tracked()))
 
 
 @functools.cache

@@ -42,15 +42,15 @@ def check_format(arguments):
     command = ["clang-format-19", "--style=file"]
     command += ["-i"] if arguments.fix else ["--dry-run", "-Werror"]
     files = sources(CXX)
+
+    def run(path):
+        return subprocess.run([*command, path], capture_output=True, text=True, check=False)
+
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        runs = pool.map(
-            lambda path: subprocess.run([*command, path], capture_output=True, text=True, check=False),
-            files,
-        )
         problems = [
-            f"{path.relative_to(ROOT)}: {run.stderr.splitlines()[0] if run.stderr else 'failed'}"
-            for path, run in zip(files, runs)
-            if run.returncode
+            f"{path.relative_to(ROOT)}: {done.stderr.splitlines()[0] if done.stderr else 'failed'}"
+            for path, done in zip(files, pool.map(run, files))
+            if done.returncode
         ]
     return report(problems, "clang-format-19 with .clang-format; ./dev format repairs it")
 

@@ -16,7 +16,8 @@ build() {
   step "configure build/$preset"
   quietly "build/setup/cmake-$preset.log" cmake --preset "$preset" || {
     grep -A6 'CMake Error' "build/setup/cmake-$preset.log" | head -20 >&2 || true
-    fail "configuring build/$preset failed (see build/setup/cmake-$preset.log): ./dev clean may help"
+    fail "configuring build/$preset failed (see build/setup/cmake-$preset.log);" \
+      "./dev clean may help"
   }
   step "compile build/$preset, $(jobs) at a time"
   cmake --build --preset "$preset" --parallel "$(jobs)" ||

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# Installs what is missing, and only that: a second run asks dpkg and the file system, never the network.
+# Installs what is missing, and only that: a second run asks dpkg and the file system, not the
+# network.
 
 # libmlir-19-dev links LLVMSupport, whose targets name zlib and zstd; tinfo comes with llvm-19-dev.
 debianPackages=(
