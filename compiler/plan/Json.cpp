@@ -18,7 +18,7 @@ template <typename Enum> struct Named {
   const char* name;
 };
 
-constexpr std::array<Named<Node::Kind>, 10> nodeKinds{{
+constexpr std::array<Named<Node::Kind>, 11> nodeKinds{{
     {Node::Kind::operand, "operand"},
     {Node::Kind::constant, "constant"},
     {Node::Kind::override_, "override"},
@@ -29,6 +29,7 @@ constexpr std::array<Named<Node::Kind>, 10> nodeKinds{{
     {Node::Kind::sum, "sum"},
     {Node::Kind::contract, "contract"},
     {Node::Kind::affine, "affine"},
+    {Node::Kind::max, "max"},
 }};
 
 constexpr std::array<Named<Operand::Kind>, 5> operandKinds{{
@@ -105,6 +106,7 @@ void checkNode(const Plan& plan, std::size_t at) {
     fewest = 1, most = 2;
     break;
   case Node::Kind::sum:
+  case Node::Kind::max:
     fewest = most = 1;
     break;
   case Node::Kind::contract:

@@ -31,6 +31,7 @@ struct Node {
     sum,        ///< args[0] summed over the dimension `name`.
     contract,   ///< args[0] times args[1], summed over the dimension `name`.
     affine,     ///< The update of a state in normal form: `affine` indexes Plan::recurrences.
+    max,        ///< The maximum of args[0] over the dimension `name` (of softmax).
   };
 
   Kind kind;
