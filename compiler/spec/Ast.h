@@ -1,4 +1,5 @@
-// The syntax tree of a spec. The parser builds it; the checker fills in every type, so that lowering only translates.
+// The syntax tree of a spec. The parser builds it; the checker fills in every type, so that
+// lowering only translates.
 #pragma once
 
 #include "compiler/spec/Diagnostics.h"
@@ -9,46 +10,51 @@
 
 namespace lathe::spec {
 
-/// The named dimensions of one per-token value, in the order in which the variant declares them; empty for a scalar.
+/// The named dimensions of one per-token value, in the order in which the variant declares them;
+/// empty for a scalar.
 using Dims = std::vector<std::string>;
 
 enum class BinaryOp { add, subtract, multiply, divide, contract };
 
 struct Expr {
   enum class Kind {
-    number,    ///< 1e-6
-    name,      ///< a declared value, a dimension (its size), or `position`
-    negate,    ///< -x
-    binary,    ///< x + y, x - y, x * y, x / y, x @ y
-    call,      ///< exp(x), l2norm(k), clamp(x, low, high)
+    number,  ///< 1e-6
+    name,    ///< a declared value, a dimension (its size), or `position`
+    negate,  ///< -x
+    binary,  ///< x + y, x - y, x * y, x / y, x @ y
+    call,    ///< exp(x), l2norm(k), clamp(x, low, high)
   };
 
   Kind kind;
-  Span span;                                 ///< The token that names the operation: the operator, the name, the number.
+  Span span;  ///< The token that names the operation: the operator, the name, the number.
   double number = 0;
-  std::string name;                          ///< Of a name or of the function called.
+  std::string name;  ///< Of a name or of the function called.
   BinaryOp op = BinaryOp::add;
   std::vector<std::unique_ptr<Expr>> args;
-  Dims dims;                                 ///< The checker's: the type of the value.
-  std::string contracted;                    ///< The checker's: the dimension that `@` contracts.
+  Dims dims;               ///< The checker's: the type of the value.
+  std::string contracted;  ///< The checker's: the dimension that `@` contracts.
 };
 
 struct Statement {
   enum class Kind { input, param, constant, let, state, update, output };
 
   Kind kind;
-  Span span;                                 ///< The name declared or assigned.
+  Span span;  ///< The name declared or assigned.
   std::string name;
-  Dims dims;                                 ///< As declared (a state keeps this order in memory); inferred for let.
-  bool log = false;                          ///< `in log`: the value is the natural logarithm of a decay, at most 0.
-  std::unique_ptr<Expr> value;               ///< Of const, let, update, output.
+  Dims dims;  ///< As declared (a state keeps this order in memory); of let: inferred.
+  std::vector<Span> dimSpans;   ///< Where each declared dimension is written; empty for let.
+  bool log = false;             ///< `in log`: the natural logarithm of a decay, at most 0.
+  std::unique_ptr<Expr> value;  ///< Of const, let, update, output.
+  bool broken = false;  ///< A mistake in it is reported: report nothing that follows from it.
 };
 
 struct Variant {
   std::string name;
-  Span span;
+  Span span;  ///< The name.
   Dims dims;
-  std::vector<Statement> statements;         ///< In the order in which they run for each token.
+  std::vector<Span> dimSpans;         ///< Where each dimension is declared.
+  std::vector<Statement> statements;  ///< In the order in which they run for each token.
+  bool broken = false;                ///< Some statement could not be read at all.
 };
 
 struct Spec {

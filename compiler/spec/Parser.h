@@ -7,8 +7,9 @@
 
 namespace lathe::spec {
 
-/// Parses and checks the text of a `.lathe` file. Never throws, whatever the text. The tree is complete and every type
-/// in it is set exactly when `diagnostics` holds no error.
+/// Parses and checks the text of a `.lathe` file (UTF-8, at most 1 MiB). Reports every mistake to
+/// `diagnostics` and throws for none of them. The tree is complete and every type in it is set
+/// exactly when no error was reported.
 Spec parse(std::string_view text, Diagnostics& diagnostics);
 
 }  // namespace lathe::spec

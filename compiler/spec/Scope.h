@@ -1,0 +1,62 @@
+// The names of one variant.
+#pragma once
+
+#include "compiler/spec/Ast.h"
+
+#include <map>
+#include <optional>
+#include <set>
+
+namespace lathe::spec {
+
+/// The dimensions of a value in the order of the variant; nothing where a mistake that is reported
+/// already leaves them unknown.
+using Type = std::optional<Dims>;
+
+struct Symbol {
+  enum class Kind { dimension, position, input, param, constant, let, state, output };
+
+  Kind kind;
+  Span span;  ///< Of its declaration.
+  Type type;
+  bool used = false;
+  bool updated = false;   ///< Of a state.
+  bool declared = false;  ///< Of a dimension: an input, param, state or output has it.
+};
+
+/// "an input", "a state", ...
+const char* describe(Symbol::Kind kind);
+
+/// "[K, V]", or "a scalar"; cut where it is too long for a message.
+std::string describe(const Dims& dims);
+
+class Scope {
+public:
+  /// Holds `position` and the dimensions of the variant; reports those that are no good.
+  Scope(const Variant& variant, Diagnostics& diagnostics);
+
+  /// The symbol of the name, or null.
+  Symbol* find(std::string_view name);
+  /// The symbol that a statement or an expression names. Null where there is none so far: that is
+  /// reported, once a name.
+  Symbol* resolve(std::string_view name, Span span);
+  /// Makes a symbol of what the statement declares; reports a name that is taken or reserved.
+  void declare(const Statement& statement, Symbol::Kind kind, Type type);
+  /// The declared dimensions in the order of the variant; reports those that do not exist or
+  /// repeat.
+  Type declaredType(const Statement& statement);
+  /// The same dimensions in the order of the variant.
+  Dims ordered(const Dims& some) const;
+
+private:
+  bool isNew(const std::string& name, Span span, Symbol::Kind kind);
+  std::string suggestion(std::string_view name, bool dimensionsOnly) const;
+
+  Diagnostics& diagnostics;
+  Dims dims;  ///< Of the variant, as many as it may have.
+  std::map<std::string, Symbol, std::less<>> symbols;
+  std::map<std::string, Span, std::less<>> declarations;  ///< Of every name, those to come too.
+  std::set<std::string, std::less<>> reported;
+};
+
+}  // namespace lathe::spec
