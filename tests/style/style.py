@@ -135,7 +135,7 @@ def main():
     command("headers", check_headers, "every header without MLIR compiles alone")
     added = command("tidy", check_tidy, "clang-tidy on the sources without MLIR, and one with")
     added.add_argument("--build", required=True, help="the folder of compile_commands.json")
-    added.add_argument("--all", action="store_true", help="all sources with MLIR too")
+    added.add_argument("--all", action="store_true", help="all sources with MLIR and all tests too")
     arguments = parser.parse_args()
     return arguments.run(arguments)
 

@@ -38,13 +38,16 @@ def run(build, everything):
 
 
 def choose(build, everything):
-    """Sources without MLIR are all checked; of the others, which take many times as long, one."""
+    """Everything, or what fits into a test: no tests (GoogleTest's macros take long), and of the
+    sources with MLIR, which take many times as long as the others, one."""
     commands = json.loads((build / "compile_commands.json").read_text())
     units = sorted({pathlib.Path(command["file"]) for command in commands})
     units = [unit for unit in units if unit.is_relative_to(ROOT) and not generated(unit)]
-    light = [unit for unit in units if not needs_mlir(unit)]
+    if everything:
+        return units
+    units = [unit for unit in units if not unit.is_relative_to(ROOT / "tests")]
     heavy = [unit for unit in units if needs_mlir(unit)]
-    return light + (heavy if everything else heavy[:1])
+    return [unit for unit in units if unit not in heavy] + heavy[:1]
 
 
 def generated(unit):
