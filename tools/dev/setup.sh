@@ -79,16 +79,16 @@ setupPython() {
   findNvrtc
   local wanted stamp=$venv/.installed
   wanted=$(cat tests/requirements.txt)
-  [[ -n ${LATHE_NVRTC:-} ]] || wanted+=$'\n'$nvrtcPackage
+  [[ -n ${LATHE_NVRTC_PATH:-} ]] || wanted+=$'\n'$nvrtcPackage
   if ! { [[ -f $stamp && -x $venv/bin/python ]] && covers "$(cat "$stamp")" "$wanted"; }; then
     [[ -z ${LATHE_NO_INSTALL:-} ]] || fail ".venv is missing: run ./dev without LATHE_NO_INSTALL"
     installPython "$wanted" "$stamp"
   fi
-  if [[ -z ${LATHE_NVRTC:-} ]]; then
-    LATHE_NVRTC=$(venvNvrtc)
-    [[ -n $LATHE_NVRTC ]] || fail "$nvrtcPackage brought no libnvrtc: remove .venv and run again"
+  if [[ -z ${LATHE_NVRTC_PATH:-} ]]; then
+    LATHE_NVRTC_PATH=$(venvNvrtc)
+    [[ -n $LATHE_NVRTC_PATH ]] || fail "$nvrtcPackage brought no libnvrtc: remove .venv and run again"
   fi
-  export LATHE_NVRTC
+  export LATHE_NVRTC_PATH
   PATH=$venv/bin:$PATH
 }
 
@@ -110,16 +110,17 @@ installPython() {
   echo "$wanted" >"$stamp"
 }
 
-# Sets LATHE_NVRTC where a toolkit has an NVRTC new enough to know every architecture of the tests.
+# Sets LATHE_NVRTC_PATH where a toolkit has an NVRTC new enough to know every architecture of the tests.
 findNvrtc() {
-  if [[ -n ${LATHE_NVRTC:-} ]]; then
-    [[ -f $LATHE_NVRTC ]] || fail "LATHE_NVRTC=$LATHE_NVRTC is no file: unset it or name a libnvrtc"
+  if [[ -n ${LATHE_NVRTC_PATH:-} ]]; then
+    [[ -e $LATHE_NVRTC_PATH ]] ||
+      fail "LATHE_NVRTC_PATH=$LATHE_NVRTC_PATH is not there: unset it or name a libnvrtc"
     return 0
   fi
   local candidate
   while read -r candidate; do
     if [[ -f $candidate ]] && knowsBlackwell "$candidate"; then
-      LATHE_NVRTC=$candidate
+      LATHE_NVRTC_PATH=$candidate
       return 0
     fi
   done < <(
