@@ -72,7 +72,7 @@ private:
   }
 
   void update(Statement& statement) {
-    Symbol* symbol = scope.resolve(statement.name, statement.span);
+    Symbol* symbol = scope.resolve(statement.name, statement.span, true);
     const Type type = valueOf(statement, {.state = statement.name});
     if (!symbol)
       return;
@@ -120,7 +120,7 @@ private:
 
   void checkWhole() {
     const std::string name = quote(variant.name);
-    if (!has(Kind::state))
+    if (!has(Kind::state) && !has(Kind::update))
       diagnostics.error(
           variant.span, "variant " + name + " has no state, so it is no recurrence",
           "declare one, as in 'state S[K, V]', and update it, as in 'S <- S + k * v'");
@@ -132,7 +132,7 @@ private:
       if (statement.kind == Kind::state && symbol && symbol->kind == Symbol::Kind::state &&
           !symbol->updated)
         diagnostics.error(statement.span, "state " + quote(statement.name) + " is never updated",
-                          "add '" + statement.name +
+                          "add '" + shorten(statement.name) +
                               " <- ...'; what stays the same for all tokens is a param");
     }
     for (size_t i = 0; i < variant.dims.size(); ++i) {

@@ -128,6 +128,8 @@ private:
     const Token& token = cursor.peek();
     if (token.kind == TokenKind::plus)
       return "there is no unary '+'";
+    if (token.startsLine)
+      return "the line before ends in an operator, so the statement goes on here";
     if (token.kind == TokenKind::keyword)
       return quote(token.text) + " is a reserved word and names no value";
     return "a value is a name, a number, a function call or an expression in brackets";

@@ -12,6 +12,10 @@ namespace {
 
 constexpr size_t maxDimensions = 16;
 
+std::string declareState(std::string_view name) {
+  return "declare it before, as in 'state " + shorten(name) + "[K, V]'";
+}
+
 std::string atLine(Span span) { return "at line " + std::to_string(span.line); }
 
 }  // namespace
@@ -43,30 +47,33 @@ std::string describe(const Dims& dims) {
     return "a scalar";
   std::string text = "[";
   for (size_t i = 0; i < std::min(dims.size(), maxDimensions); ++i) {
-    const std::string quoted = quote(dims[i]);
-    text += (i > 0 ? ", " : "") + quoted.substr(1, quoted.size() - 2);
+    text += (i > 0 ? ", " : "") + shorten(dims[i]);
   }
   return text + (dims.size() > maxDimensions ? ", ...]" : "]");
 }
 
-Scope::Scope(const Variant& variant, Diagnostics& diagnostics)
-    : diagnostics(diagnostics),
-      dims(variant.dims.begin(),
-           variant.dims.begin() + std::min(variant.dims.size(), maxDimensions)) {
+Scope::Scope(const Variant& variant, Diagnostics& diagnostics) : diagnostics(diagnostics) {
   symbols["position"] = {.kind = Symbol::Kind::position, .span = {}, .type = Dims{}};
   for (size_t i = 0; i < variant.dims.size(); ++i) {
     const std::string& dim = variant.dims[i];
     const Span span = variant.dimSpans[i];
-    if (dim == "token" || dim == "source")
+    const bool reserved = dim == "token" || dim == "source";
+    if (reserved)
+
       diagnostics.error(span, quote(dim) + " is reserved and cannot name a dimension",
                         "choose another name");
     else if (i == maxDimensions)
-      diagnostics.error(span, "a variant has at most " + std::to_string(maxDimensions) +
-                                  " dimensions, found " + std::to_string(variant.dims.size()));
-    if (i < maxDimensions && isNew(dim, span, Symbol::Kind::dimension))
-      symbols[dim] = {.kind = Symbol::Kind::dimension, .span = span, .type = Dims{}};
-    else
+      diagnostics.error(span,
+                        "a variant has at most " + std::to_string(maxDimensions) +
+                            " dimensions, found " + std::to_string(variant.dims.size()),
+                        "split the variant, or take away the dimensions that it can do without");
+    if (i < maxDimensions && isNew(dim, span, Symbol::Kind::dimension)) {
+      symbols[dim] = {
+          .kind = Symbol::Kind::dimension, .span = span, .type = Dims{}, .declared = reserved};
+      dims.push_back(dim);
+    } else {
       reported.insert(dim);
+    }
   }
   for (const Statement& statement : variant.statements)
     if (statement.kind != Statement::Kind::update)
@@ -78,7 +85,7 @@ Symbol* Scope::find(std::string_view name) {
   return found == symbols.end() ? nullptr : &found->second;
 }
 
-Symbol* Scope::resolve(std::string_view name, Span span) {
+Symbol* Scope::resolve(std::string_view name, Span span, bool updated) {
   if (Symbol* symbol = find(name))
     return symbol;
   if (!reported.emplace(name).second)
@@ -91,7 +98,8 @@ Symbol* Scope::resolve(std::string_view name, Span span) {
     diagnostics.error(span, quote(name) + " is a function and no value",
                       "write " + quote(function->usage));
   else
-    diagnostics.error(span, "unknown name " + quote(name), suggestion(name, false));
+    diagnostics.error(span, "unknown name " + quote(name),
+                      updated ? declareState(name) : suggestion(name, false));
   return nullptr;
 }
 
@@ -123,6 +131,7 @@ bool Scope::isNew(const std::string& name, Span span, Symbol::Kind kind) {
 void Scope::declare(const Statement& statement, Symbol::Kind kind, Type type) {
   if (statement.broken) {
     symbols.try_emplace(statement.name, Symbol{.kind = kind, .span = statement.span, .type = {}});
+    reported.insert(statement.dims.begin(), statement.dims.end());
     return;
   }
   if (isNew(statement.name, statement.span, kind))
@@ -130,6 +139,8 @@ void Scope::declare(const Statement& statement, Symbol::Kind kind, Type type) {
 }
 
 Type Scope::declaredType(const Statement& statement) {
+  if (statement.broken)
+    return std::nullopt;
   bool known = true;
   for (size_t i = 0; i < statement.dims.size(); ++i) {
     const std::string& dim = statement.dims[i];

@@ -39,7 +39,7 @@ public:
   Symbol* find(std::string_view name);
   /// The symbol that a statement or an expression names. Null where there is none so far: that is
   /// reported, once a name.
-  Symbol* resolve(std::string_view name, Span span);
+  Symbol* resolve(std::string_view name, Span span, bool updated = false);
   /// Makes a symbol of what the statement declares; reports a name that is taken or reserved.
   void declare(const Statement& statement, Symbol::Kind kind, Type type);
   /// The declared dimensions in the order of the variant; reports those that do not exist or

@@ -32,6 +32,27 @@ Kind kindOf(std::string_view keyword) {
   return Kind::output;
 }
 
+/// How one writes a declaration, for messages.
+std::string usage(Kind kind) {
+  switch (kind) {
+  case Kind::input:
+    return "input NAME[K], NAME in log";
+  case Kind::param:
+    return "param NAME, NAME[K] in log";
+  case Kind::constant:
+    return "const NAME = 1 / sqrt(K)";
+  case Kind::let:
+    return "let NAME = l2norm(k)";
+  case Kind::state:
+    return "state NAME[K, V]";
+  case Kind::update:
+    return "NAME <- NAME + k * v";
+  case Kind::output:
+    return "output NAME[V] = q @ S";
+  }
+  return "";
+}
+
 class VariantParser {
 public:
   VariantParser(Cursor& cursor, Variant& variant) : cursor(cursor), variant(variant) {}
@@ -47,12 +68,13 @@ public:
     variant.name = name.text;
     variant.span = name.span;
     if (!cursor.expect(TokenKind::openParen, "'(' and the dimensions of the variant",
-                       "write 'variant " + variant.name + "(K, V) {'") ||
+                       "write 'variant " + shorten(variant.name) + "(K, V) {'") ||
         !dimensions(TokenKind::closeParen, variant.dims, variant.dimSpans))
       return false;
     cursor.skipNewlines();
     if (!cursor.at(TokenKind::openBrace)) {
-      cursor.errorExpected("'{' and the statements of the variant");
+      cursor.errorExpected("'{' and the statements of the variant",
+                           "write 'variant " + shorten(variant.name) + "(K, V) {'");
       return false;
     }
     body(cursor.next());
@@ -128,7 +150,7 @@ private:
                          cursor.at(TokenKind::keyword)
                              ? quote(cursor.peek().text) +
                                    " is a reserved word: choose another name"
-                             : "");
+                             : "write '" + usage(kindOf(keyword.text)) + "'");
     return false;
   }
 
@@ -150,7 +172,7 @@ private:
   bool inLog(Statement& statement) {
     cursor.next();
     if (!cursor.at(TokenKind::name) || cursor.peek().text != "log") {
-      cursor.errorExpected("'log' after 'in'", "write '" + statement.name +
+      cursor.errorExpected("'log' after 'in'", "write '" + shorten(statement.name) +
                                                    " in log' for the natural logarithm of a decay");
       return false;
     }
@@ -168,14 +190,16 @@ private:
       if (kind != Kind::output) {
         cursor.error(kind == Kind::let ? "the dimensions of a let are those of its value"
                                        : "a const is a scalar and has no dimensions",
-                     "write '" + std::string(keyword.text) + " " + statement.name + " = ...'");
+                     "write '" + std::string(keyword.text) + " " + shorten(statement.name) +
+                         " = ...'");
         return false;
       }
       cursor.next();
       if (!dimensions(TokenKind::closeBracket, statement.dims, statement.dimSpans))
         return false;
     }
-    if (!cursor.expect(TokenKind::equals, "'=' and the value of " + quote(target.text)))
+    if (!cursor.expect(TokenKind::equals, "'=' and the value of " + quote(target.text),
+                       "write '" + usage(kind) + "'"))
       return false;
     statement.value = parseExpression(cursor);
     return statement.value != nullptr;
@@ -191,10 +215,10 @@ private:
     std::string help =
         "a statement begins with input, param, const, let, state, output or 'NAME <-'";
     if (cursor.at(TokenKind::equals))
-      help = "write 'let " + std::string(target.text) + " = ...' for a new value, '" +
-             std::string(target.text) + " <- ...' to update a state";
+      help = "write 'let " + shorten(target.text) + " = ...' for a new value, '" +
+             shorten(target.text) + " <- ...' to update a state";
     else if (cursor.at(TokenKind::openBracket))
-      help = "an update writes the whole state: '" + std::string(target.text) + " <- ...'";
+      help = "an update writes the whole state: '" + shorten(target.text) + " <- ...'";
     else if (const auto keyword = closestName(
                  target.text, {"input", "param", "const", "let", "state", "output", "variant"})) {
       help = "did you mean " + quote(*keyword) + "?";
@@ -226,15 +250,20 @@ private:
       dims.emplace_back(dim.text);
       spans.push_back(dim.span);
     } while (cursor.accept(TokenKind::comma));
-    return cursor.expect(close, "',' or " + closing) || skipTo(close);
+    return cursor.expect(close, "',' or " + closing,
+                         "dimensions are written as in (K, V) or [K, V]") ||
+           skipTo(close);
   }
 
   /// Takes the rest of a malformed list of dimensions where it ends on this line. Always false.
   bool skipTo(TokenKind close) {
     const int line = cursor.peek().span.line;
-    while (!cursor.at(TokenKind::end) && cursor.peek().span.line == line && !cursor.atStatement() &&
-           !cursor.accept(close))
-      cursor.next();
+    while (!cursor.at(TokenKind::end) && cursor.peek().span.line == line) {
+      if (cursor.next().kind == close) {
+        cursor.beginStatement();
+        break;
+      }
+    }
     return false;
   }
 
@@ -258,6 +287,8 @@ private:
     else if (cursor.at(TokenKind::equals) && declaresList(last.kind))
       help = "only const, let and output have a value here; a state starts from the initial state "
              "of the call";
+    else if (!last.value && cursor.at(TokenKind::name))
+      help = "write ',' between the names";
     const std::string what =
         last.value ? "an operator or the end of the statement" : "',' or the end of the statement";
     cursor.errorExpected(what, help);

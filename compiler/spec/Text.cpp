@@ -63,8 +63,8 @@ bool isPrintable(char32_t codePoint) {
   return !control && !direction;
 }
 
-std::string quote(std::string_view text) {
-  std::string shown = "'";
+std::string shorten(std::string_view text) {
+  std::string shown;
   size_t at = 0;
   while (at < text.size() && at < maxQuoted) {
     const int length = utf8Length(text.substr(at));
@@ -74,7 +74,9 @@ std::string quote(std::string_view text) {
   }
   if (at < text.size())
     shown += "...";
-  return shown + "'";
+  return shown;
 }
+
+std::string quote(std::string_view text) { return "'" + shorten(text) + "'"; }
 
 }  // namespace lathe::spec

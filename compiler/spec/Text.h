@@ -17,8 +17,10 @@ char32_t utf8Decode(std::string_view text);
 /// turns the direction of writing.
 bool isPrintable(char32_t codePoint);
 
-/// The text in single quotes, cut where it is too long for a message, with `?` for what a terminal
-/// cannot show.
+/// The text, cut where it is too long for a message, with `?` for what a terminal cannot show.
+std::string shorten(std::string_view text);
+
+/// The shortened text in single quotes.
 std::string quote(std::string_view text);
 
 }  // namespace lathe::spec
