@@ -16,59 +16,69 @@ enum class DType { f32, bf16, f16 };
 const char* name(DType dtype);
 int bytes(DType dtype);
 
-/// What a kernel is specialised on beside the plan. Lengths, strides and pointers are never part of it.
+/// What a kernel is specialised on beside the plan. Lengths, strides and pointers are never part of
+/// it.
 struct Signature {
-  std::map<std::string, int> dims;        ///< The size of every dimension of the plan.
-  DType compute = DType::bf16;            ///< Of the operands of the tensor cores.
-  std::vector<DType> dtypes;              ///< One for each of Plan::operands (constants: ignored).
+  std::map<std::string, int> dims;  ///< The size of every dimension of the plan.
+  DType compute = DType::bf16;      ///< Of the operands of the tensor cores.
+  std::vector<DType> dtypes;        ///< One for each of Plan::operands (constants: ignored).
 };
 
 /// The numbers that tuning chooses. Which of them a family reads is said in Space.h.
 struct Tile {
-  int chunk = 16;                         ///< Tokens between two updates of the state.
-  int block = 64;                         ///< Tokens loaded, transformed and scored together: a multiple of chunk.
-  int blockV = 64;                        ///< Columns of the state held by one thread block.
-  int stages = 2;                         ///< Blocks of tokens in flight from global to shared memory.
-  int splitK = 1;                         ///< Lanes that share one column of the state (step, sequential).
+  int chunk = 16;   ///< Tokens between two updates of the state.
+  int block = 64;   ///< Tokens loaded, transformed and scored together: a multiple of chunk.
+  int blockV = 64;  ///< Columns of the state held by one thread block.
+  int stages = 2;   ///< Blocks of tokens in flight from global to shared memory.
+  int splitK = 1;   ///< Lanes that share one column of the state (step, sequential).
 
   auto operator<=>(const Tile&) const = default;
 };
 
-std::string toString(const Tile& tile);   ///< "c16 b64 v64 s2 k1"
+std::string toString(const Tile& tile);  ///< "c16 b64 v64 s2 k1"
 
-/// One strided operand of a launch, as the kernel sees it. Strides count elements; the last axis is contiguous.
+/// One strided operand of a launch, as the kernel sees it. Strides count elements; the last axis is
+/// contiguous.
 struct KernelTensor {
   void* data = nullptr;
   std::int64_t batch = 0, token = 0, head = 0;
-  std::int32_t headGroup = 1;             ///< Heads of the launch that share one head of this operand.
+  std::int32_t headGroup = 1;  ///< Heads of the launch that share one head of this operand.
   std::int32_t padding = 0;
 };
 static_assert(sizeof(KernelTensor) == 40);
 
-/// A generated kernel. It takes one argument by value: `KernelTensor tensors[tensorCount]` in the order of `tensors`, then
-/// `int32 batch, tokens, heads, tiles`, then `float constants[max(1, constantCount)]`.
+/// A generated kernel. It takes one argument by value: `KernelTensor tensors[tensorCount]` in the
+/// order of `tensors`, then `int32 batch, tokens, heads, tiles`, then `float constants[max(1,
+/// constantCount)]`.
 struct KernelSource {
-  /// Which tensor stands at a place of the argument: an operand, and of a state its initial or its final value.
+  /// Which tensor stands at a place of the argument: an operand, and of a state its initial or its
+  /// final value.
   struct Slot {
     enum class Role { operand, initial, final };
     int operand;
     Role role;
   };
 
-  std::string text;                       ///< Complete CUDA C++ without includes.
-  std::string entry;                      ///< The name of its `extern "C"` kernel.
+  std::string text;   ///< Complete CUDA C++ without includes.
+  std::string entry;  ///< The name of its `extern "C"` kernel.
   std::vector<Slot> tensors;
-  std::vector<int> constants;             ///< Operands of kind constant, in the order of the argument.
+  std::vector<int> constants;  ///< Operands of kind constant, in the order of the argument.
   int threads = 0;
-  std::size_t sharedBytes = 0;            ///< Dynamic shared memory.
-  int tilesPerHead = 1;                   ///< Thread blocks a head: the grid is batch * heads * tilesPerHead.
+  std::size_t sharedBytes = 0;  ///< Dynamic shared memory.
+  int tilesPerHead = 1;         ///< Thread blocks a head: the grid is batch * heads * tilesPerHead.
 };
 
-/// Writes the kernel of `family` for `plan`. Deterministic to the byte. Throws std::invalid_argument, with the rule that is
-/// broken, where the family cannot run this plan with this signature and tile.
+/// Writes the kernel of `family` for `plan`. Deterministic to the byte. Throws
+/// std::invalid_argument, with the rule that is broken, where the family cannot run this plan with
+/// this signature and tile.
 KernelSource emit(const Plan& plan, Family family, const Signature& signature, const Tile& tile);
 
-/// The defaults of the `const`s of a plan at these head dims, in the order of KernelSource::constants.
-std::vector<float> defaultConstants(const Plan& plan, const Signature& signature, const KernelSource& kernel);
+/// One scalar operation in fp64; `y` is ignored by operations of one argument.
+double apply(Op op, double x, double y);
+
+/// The defaults of the `const`s of a plan at these head dims, in the order of
+/// KernelSource::constants.
+std::vector<float> defaultConstants(const Plan& plan, const Signature& signature,
+                                    const KernelSource& kernel);
 
 }  // namespace lathe

@@ -1,0 +1,56 @@
+// The emitters of the kernel families, and what they share.
+#pragma once
+
+#include "compiler/cuda/Program.h"
+
+#include <optional>
+
+namespace lathe::cuda {
+
+KernelSource emitScan(const Plan& plan, const Signature& signature, const Tile& tile);
+KernelSource emitTokens(const Plan& plan, Family family, const Signature& signature,
+                        const Tile& tile);
+
+/// The key and value dimension of the sequential program, or the sentence that says why no kernel
+/// can run it.
+struct TokenAxes {
+  Axes axes;
+  std::string refusal;
+};
+TokenAxes tokenAxes(const Plan& plan, const Analysis& analysis);
+
+/// Throws std::invalid_argument unless the signature has every dimension (1 to 256) and one dtype
+/// for each operand.
+void checkSignature(const Plan& plan, const Signature& signature);
+
+/// The list of tensors of a kernel's argument: all inputs, params and outputs in the plan's order,
+/// then each state's initial and final value.
+std::vector<KernelSource::Slot> tensorSlots(const Plan& plan);
+int tensorIndex(const std::vector<KernelSource::Slot>& slots, int operand,
+                KernelSource::Slot::Role role = KernelSource::Slot::Role::operand);
+std::vector<int> constantOperands(const Plan& plan);
+
+/// Hands out aligned stretches of shared memory.
+class SharedLayout {
+public:
+  int take(std::size_t bytes) {
+    int offset = int(used);
+    used += (bytes + 15) / 16 * 16;
+    return offset;
+  }
+  std::size_t size() const { return used; }
+
+private:
+  std::size_t used = 0;
+};
+
+/// Everything before and after the Variant: the device templates, Args, the kernel template and the
+/// `extern "C"` entry that calls `call`.
+std::string assemble(const Plan& plan, const KernelSource& kernel,
+                     const std::vector<std::string>& templates, const Text& variant,
+                     const std::string& call, int minBlocks);
+
+/// "lathe_scan_gla"
+std::string entryName(const Plan& plan, Family family);
+
+}  // namespace lathe::cuda

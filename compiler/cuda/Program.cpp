@@ -1,0 +1,341 @@
+#include "compiler/cuda/Program.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <stdexcept>
+
+namespace lathe::cuda {
+
+std::string literal(double value) {
+  if (std::isinf(value))
+    return value > 0 ? "__int_as_float(0x7f800000)" : "__int_as_float(0xff800000)";
+  char buffer[32];
+  std::snprintf(buffer, sizeof(buffer), "%.9g", value);
+  std::string text = buffer;
+  if (text.find_first_of(".e") == std::string::npos)
+    text += ".0";
+  return text + "f";
+}
+
+const char* cudaType(DType dtype) {
+  switch (dtype) {
+  case DType::f32:
+    return "float";
+  case DType::bf16:
+    return "bf16";
+  case DType::f16:
+    return "f16";
+  }
+  return "float";
+}
+
+Analysis::Analysis(const Plan& plan) : plan(plan) {
+  size_t count = plan.nodes.size();
+  dependent.resize(count);
+  same.resize(count);
+  plain.resize(count);
+  for (size_t i = 0; i < count; ++i) {
+    const Node& node = plan.nodes[i];
+    dependent[i] = node.kind == Node::Kind::state || node.kind == Node::Kind::affine;
+    bool leafUniform = node.kind == Node::Kind::constant || node.kind == Node::Kind::override_ ||
+                       node.kind == Node::Kind::dimension;
+    same[i] = leafUniform;
+    plain[i] = node.dims.empty() && (leafUniform || node.kind == Node::Kind::operand ||
+                                     node.kind == Node::Kind::position);
+    if (node.kind == Node::Kind::override_)
+      continue;
+    bool all = node.kind == Node::Kind::map && !node.args.empty(),
+         allPlain = all && node.dims.empty();
+    for (int arg : node.args) {
+      dependent[i] |= dependent[arg];
+      all &= bool(same[arg]);
+      allPlain &= bool(plain[arg]);
+    }
+    same[i] |= all;
+    plain[i] |= allPlain;
+  }
+}
+
+std::set<int> Analysis::closure(const std::vector<int>& roots,
+                                const std::function<bool(int)>& stop) const {
+  std::set<int> result;
+  std::vector<int> work = roots;
+  while (!work.empty()) {
+    int node = work.back();
+    work.pop_back();
+    if (!result.insert(node).second || stop(node))
+      continue;
+    if (plan.nodes[node].kind == Node::Kind::override_)
+      continue;
+    for (int arg : plan.nodes[node].args)
+      work.push_back(arg);
+    if (plan.nodes[node].kind == Node::Kind::affine) {
+      const Recurrence& r = plan.recurrences[plan.nodes[node].affine];
+      work.push_back(plan.nodes[node].args.empty() ? node : plan.nodes[node].args[0]);
+      work.insert(work.end(), r.logDecays.begin(), r.logDecays.end());
+      for (auto& term : r.rank1)
+        work.insert(work.end(), {term.left, term.right});
+      for (auto& term : r.outer)
+        work.insert(work.end(), {term.key, term.value});
+    }
+  }
+  return result;
+}
+
+Program::Program(const Plan& plan, const Signature& signature, const Analysis& analysis, Axes axes,
+                 std::function<int(int)> tensorIndex, std::function<int(int)> constantIndex)
+    : plan(plan), signature(signature), analysis(analysis), axes(std::move(axes)),
+      tensorIndex(std::move(tensorIndex)), constantIndex(std::move(constantIndex)) {}
+
+static bool isLeafUniform(const Node& node) {
+  return node.kind == Node::Kind::constant || node.kind == Node::Kind::override_ ||
+         node.kind == Node::Kind::dimension;
+}
+
+void Program::keepScalar(int node) {
+  if (isLeafUniform(plan.nodes[node]) || std::count(slots.begin(), slots.end(), node))
+    return;
+  slots.push_back(node);
+  if (analysis.scalar(node))
+    return;
+  // What the row program reads from the thread's half has to be kept, too.
+  for (int other : analysis.closure({node}, [&](int n) { return analysis.scalar(n); }))
+    if (analysis.scalar(other))
+      keepScalar(other);
+}
+
+void Program::storeVector(int node, std::vector<std::string> dims, std::string pointer,
+                          std::string type, int length, int padded, std::string first) {
+  stores.push_back({node, std::move(dims), std::move(pointer), std::move(type), std::move(first),
+                    length, padded});
+  for (int other : analysis.closure({node}, [&](int n) { return analysis.scalar(n); }))
+    if (analysis.scalar(other))
+      keepScalar(other);
+}
+
+std::set<int> Program::rowNodes() const {
+  std::vector<int> roots;
+  for (const Store& store : stores)
+    roots.push_back(store.node);
+  for (int node : slots)
+    if (!analysis.scalar(node))
+      roots.push_back(node);
+  std::set<int> nodes = analysis.closure(roots, [&](int n) { return analysis.scalar(n); });
+  std::erase_if(nodes, [&](int n) { return analysis.scalar(n); });
+  return nodes;
+}
+
+std::set<int> Program::threadNodes() const {
+  std::vector<int> roots;
+  for (int node : slots)
+    if (analysis.scalar(node))
+      roots.push_back(node);
+  return analysis.closure(roots, [](int) { return false; });
+}
+
+std::set<int> Program::vectorInputs() const {
+  std::set<int> result;
+  for (int node : rowNodes())
+    if (plan.nodes[node].kind == Node::Kind::operand &&
+        plan.operands[plan.nodes[node].operand].kind == Operand::Kind::input)
+      result.insert(plan.nodes[node].operand);
+  return result;
+}
+
+int Program::slot(int node) const {
+  auto found = std::find(slots.begin(), slots.end(), node);
+  if (found == slots.end())
+    throw std::logic_error("node " + std::to_string(node) + " was not kept");
+  return int(found - slots.begin());
+}
+
+bool Program::hasRowProgram() const {
+  return !stores.empty() ||
+         std::any_of(slots.begin(), slots.end(), [&](int n) { return !analysis.scalar(n); });
+}
+
+std::string Program::scalarExpression(int index) const {
+  const Node& node = plan.nodes[index];
+  switch (node.kind) {
+  case Node::Kind::constant:
+    return literal(node.value);
+  case Node::Kind::dimension:
+    return literal(signature.dims.at(node.name));
+  case Node::Kind::override_:
+    return "args.constants[" + std::to_string(constantIndex(node.operand)) + "]";
+  default:
+    return "slots[" + std::to_string(slot(index)) + " * kBlock]";
+  }
+}
+
+std::string mapCode(const Node& node, const std::function<std::string(int)>& argument) {
+  std::vector<std::string> a;
+  for (int arg : node.args)
+    a.push_back(argument(arg));
+  switch (node.op) {
+  case Op::add:
+    return a[0] + " + " + a[1];
+  case Op::subtract:
+    return a[0] + " - " + a[1];
+  case Op::multiply:
+    return a[0] + " * " + a[1];
+  case Op::divide:
+    return a[0] + " / " + a[1];
+  case Op::negate:
+    return "-(" + a[0] + ")";
+  default:
+    break;
+  }
+  std::string call = std::string("lathe::") + name(node.op) + "(" + a[0];
+  for (size_t i = 1; i < a.size(); ++i)
+    call += ", " + a[i];
+  return call + ")";
+}
+
+void writeReduction(Text& text, const Node& node, const std::string& name, const std::string& value,
+                    const std::string& inside, const std::string& length) {
+  bool largest = node.kind == Node::Kind::max;
+  text.line("    float ", name, " = ", largest ? literal(-INFINITY) : "0.0f", ";");
+  text.line("#pragma unroll");
+  text.line("    for (int i = 0; i < ", length, "; ++i)");
+  if (largest)
+    text.line("      ", name, " = ", inside, " ? fmaxf(", name, ", ", value, ") : ", name, ";");
+  else
+    text.line("      ", name, " += ", inside, " ? ", value, " : 0.0f;");
+}
+
+void Program::write(Text& text) const {
+  writeScalars(text);
+  writeScalarProgram(text);
+  writeRowProgram(text);
+}
+
+void Program::writeScalars(Text& text) const {
+  text.line("  struct Scalars {");
+  Text loads;
+  for (int index : threadNodes()) {
+    const Node& node = plan.nodes[index];
+    if (node.kind != Node::Kind::operand)
+      continue;
+    const Operand& operand = plan.operands[node.operand];
+    const char* type = cudaType(signature.dtypes[node.operand]);
+    text.line("    float n", index, ";  // ", operand.name);
+    int tensor = tensorIndex(node.operand);
+    if (operand.kind == Operand::Kind::param)
+      loads.line("      n", index, " = toFloat(*args.tensors[", tensor, "].at<const ", type,
+                 ">(0, head));");
+    else
+      loads.line("      n", index, " = valid ? toFloat(args.tensors[", tensor, "].at<const ", type,
+                 ">(batch, head)[int64(token) * args.tensors[", tensor, "].token]) : 0.0f;");
+  }
+  text.line(
+      "    __device__ __forceinline__ void load(const Args& args, int batch, int head, int token, "
+      "bool valid) {");
+  text.append(loads);
+  text.line("    }");
+  text.line("  };");
+}
+
+void Program::writeScalarProgram(Text& text) const {
+  text.line(
+      "  static __device__ __forceinline__ void scalarProgram(const Args& args, const Scalars& s, "
+      "float* slots, int head, int position, bool valid) {");
+  auto argument = [&](int arg) {
+    return isLeafUniform(plan.nodes[arg]) ? scalarExpression(arg) : "n" + std::to_string(arg);
+  };
+  for (int index : threadNodes()) {
+    const Node& node = plan.nodes[index];
+    if (node.kind == Node::Kind::operand)
+      text.line("    float n", index, " = s.n", index, ";");
+    else if (node.kind == Node::Kind::position)
+      text.line("    float n", index, " = float(position);");
+    else if (node.kind == Node::Kind::map)
+      text.line("    float n", index, " = ", mapCode(node, argument), ";");
+  }
+  for (size_t i = 0; i < slots.size(); ++i)
+    if (analysis.scalar(slots[i]))
+      text.line("    slots[", i, " * kBlock] = valid ? n", slots[i], " : 0.0f;");
+  text.line("  }");
+}
+
+void Program::writeRowProgram(Text& text) const {
+  text.line("  static __device__ __forceinline__ void rowProgram(const Args& args, char* shared, "
+            "int stage, int token, bool valid, int tile, int batch, int head, int firstToken, int "
+            "lane) {");
+  if (hasRowProgram())
+    text.line("    [[maybe_unused]] float* slots = reinterpret_cast<float*>(shared + kSlotOffset) "
+              "+ token;");
+  auto isVector = [&](int node) { return !plan.nodes[node].dims.empty(); };
+  auto argument = [&](int arg) {
+    if (analysis.scalar(arg))
+      return scalarExpression(arg);
+    return "n" + std::to_string(arg) + (isVector(arg) ? "[i]" : "");
+  };
+  for (int index : rowNodes()) {
+    const Node& node = plan.nodes[index];
+    std::string name = "n" + std::to_string(index);
+    if (node.dims.size() > 1)
+      throw std::invalid_argument(
+          "variant '" + plan.variant +
+          "': a value over two dimensions that does not depend on the state "
+          "cannot be computed ahead of it");
+    int length = isVector(index) ? rowElements(node.dims) : 0;
+    if (isVector(index))
+      text.line("    float ", name, "[rowLength<", length, ">];");
+    if (node.kind == Node::Kind::operand) {
+      std::string columns =
+          std::to_string(signature.dims.at(node.dims[0])) + " - " + firstElement(node.dims);
+      text.line("    loadRow<", length, ">(", name, ", ", rowPointer(node.operand), ", ", columns,
+                ", valid, lane);");
+    } else if (node.kind == Node::Kind::map && isVector(index)) {
+      text.line("#pragma unroll");
+      text.line("    for (int i = 0; i < rowLength<", length, ">; ++i)");
+      text.line("      ", name, "[i] = ", mapCode(node, argument), ";");
+    } else if (node.kind == Node::Kind::map) {
+      text.line("    float ", name, " = ", mapCode(node, argument), ";");
+    } else if (node.kind == Node::Kind::sum || node.kind == Node::Kind::max ||
+               node.kind == Node::Kind::contract) {
+      int over = rowElements({node.name});
+      if (over < signature.dims.at(node.name))
+        throw std::invalid_argument("variant '" + plan.variant + "' sums over " + node.name +
+                                    ": a thread block must hold all " +
+                                    std::to_string(signature.dims.at(node.name)) +
+                                    " columns, not " + std::to_string(over));
+      if (!node.dims.empty())
+        throw std::invalid_argument("variant '" + plan.variant + "': a sum over " + node.name +
+                                    " that leaves a vector has no kernel");
+      std::string value = argument(node.args[0]);
+      if (node.kind == Node::Kind::contract)
+        value += " * " + argument(node.args[1]);
+      writeReduction(text, node, name, value,
+                     "inRow<" + std::to_string(signature.dims.at(node.name)) + ">(i, lane)",
+                     "rowLength<" + std::to_string(over) + ">");
+      text.line("    ", name, " = warp", node.kind == Node::Kind::max ? "Max(" : "Sum(", name,
+                ");");
+    } else {
+      throw std::logic_error("row program: unexpected node " + name);
+    }
+  }
+  for (const Store& store : stores) {
+    std::string name = "n" + std::to_string(store.node);
+    if (!isVector(store.node)) {
+      std::string value = argument(store.node);
+      name = "spread" + std::to_string(store.node);
+      text.line("    float ", name, "[rowLength<", store.length, ">];");
+      text.line("#pragma unroll");
+      text.line("    for (int i = 0; i < rowLength<", store.length, ">; ++i)");
+      text.line("      ", name, "[i] = ", value, ";");
+    }
+    text.line("    storeRow<", store.length, ", ", store.padded, ", ", store.type, ">(",
+              store.pointer, ", ", name, ", ", signature.dims.at(store.dims[0]), " - ", store.first,
+              ", valid, lane);");
+  }
+  for (size_t i = 0; i < slots.size(); ++i)
+    if (!analysis.scalar(slots[i]))
+      text.line("    if (lane == 0)\n      slots[", i, " * kBlock] = valid ? n", slots[i],
+                " : 0.0f;");
+  text.line("  }");
+}
+
+}  // namespace lathe::cuda

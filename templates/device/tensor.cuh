@@ -1,0 +1,79 @@
+// The operands of a launch, and tiles copied asynchronously from them to shared memory.
+
+/// Mirrors lathe::KernelTensor (compiler/cuda/Kernel.h). Strides count elements; the last axis is
+/// contiguous.
+struct Tensor {
+  void* data;
+  int64 batch, token, head;
+  int headGroup, padding;
+
+  template <class T> __device__ __forceinline__ T* at(int b, int h) const {
+    return static_cast<T*>(data) + b * batch + (h / headGroup) * head;
+  }
+};
+
+/// Copies `valid` of BYTES bytes and fills the rest with zeros.
+template <int BYTES>
+__device__ __forceinline__ void copyAsync(void* shared, const void* global, int valid) {
+  uint32 address = sharedAddress(shared);
+  if constexpr (BYTES == 16)
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address), "l"(global),
+                 "r"(valid)
+                 : "memory");
+  else
+    asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(address), "l"(global),
+                 "n"(BYTES), "r"(valid)
+                 : "memory");
+}
+
+__device__ __forceinline__ void commitCopies() {
+  asm volatile("cp.async.commit_group;" ::: "memory");
+}
+
+/// Waits until at most N of the committed groups are in flight.
+template <int N> __device__ __forceinline__ void waitCopies() {
+  asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory");
+}
+
+/// The largest power of two up to 16 that divides every row's address in bytes.
+template <class T> __device__ __forceinline__ int rowAlignment(const Tensor& x) {
+  uint64 bits = uint64(x.data) | uint64(x.batch * sizeof(T)) | uint64(x.token * sizeof(T)) |
+                uint64(x.head * sizeof(T)) | 16;
+  return int(bits & -bits);
+}
+
+/// ROWS rows of COLUMNS elements at `source`, of which `rows` rows and `columns` columns exist; the
+/// others become zeros.
+template <class T, int ROWS, int COLUMNS, int PITCH, int THREADS, int BYTES>
+__device__ __forceinline__ void copyTileBy(T* tile, const T* source, int64 stride, int rows,
+                                           int columns, int thread) {
+  constexpr int kVector = BYTES / sizeof(T);
+  constexpr int kPerRow = COLUMNS / kVector;
+#pragma unroll(BYTES == 16 ? 4 : 1)
+  for (int i = thread; i < ROWS * kPerRow; i += THREADS) {
+    int row = i / kPerRow, column = i % kPerRow * kVector;
+    int left = row < rows ? (columns - column) * int(sizeof(T)) : 0;
+    int valid = left < 0 ? 0 : left < BYTES ? left : BYTES;
+    copyAsync<BYTES>(tile + row * PITCH + column, valid ? source + row * stride + column : source,
+                     valid);
+  }
+}
+
+/// `alignment` is rowAlignment of the tensor that `source` points into, at a column that is a
+/// multiple of 16.
+template <class T, int ROWS, int COLUMNS, int PITCH, int THREADS>
+__device__ __forceinline__ void copyTile(T* tile, const T* source, int64 stride, int rows,
+                                         int columns, int alignment, int thread) {
+  if (alignment == 16) {
+    copyTileBy<T, ROWS, COLUMNS, PITCH, THREADS, 16>(tile, source, stride, rows, columns, thread);
+  } else if (alignment >= 4) {
+    copyTileBy<T, ROWS, COLUMNS, PITCH, THREADS, 4>(tile, source, stride, rows, columns, thread);
+  } else {
+#pragma unroll 1
+    for (int i = thread; i < ROWS * COLUMNS; i += THREADS) {
+      int row = i / COLUMNS, column = i % COLUMNS;
+      bool valid = row < rows && column < columns;
+      tile[row * PITCH + column] = valid ? source[row * stride + column] : fromFloat<T>(0.0f);
+    }
+  }
+}
