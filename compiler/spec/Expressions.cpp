@@ -91,7 +91,7 @@ private:
   }
 
   Tree unary() {
-    if (open == maxExpressionDepth) {
+    if (open > maxExpressionDepth) {
       tooDeep(cursor.peek().span);
       return {};
     }

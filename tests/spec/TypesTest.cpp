@@ -1,0 +1,113 @@
+#include "compiler/spec/Functions.h"
+#include "tests/spec/Parse.h"
+
+namespace lathe::spec {
+namespace {
+
+TEST(Types, BroadcastOverMissingNames) {
+  EXPECT_EQ(typed("a"), Dims{});
+  EXPECT_EQ(typed("2 * a"), Dims{});
+  EXPECT_EQ(typed("a * k"), Dims{"K"});
+  EXPECT_EQ(typed("q + k"), Dims{"K"});
+  EXPECT_EQ(typed("k * v"), (Dims{"K", "V"}));
+  EXPECT_EQ(typed("v * k"), (Dims{"K", "V"}));
+  EXPECT_EQ(typed("v - M"), (Dims{"K", "V"}));
+  EXPECT_EQ(typed("-v"), Dims{"V"});
+}
+
+TEST(Types, DimensionsAndPositionAreScalars) {
+  EXPECT_EQ(typed("K"), Dims{});
+  EXPECT_EQ(typed("1 / sqrt(K) + position"), Dims{});
+}
+
+TEST(Types, ContractTheSharedName) {
+  EXPECT_EQ(typed("q @ k"), Dims{});
+  EXPECT_EQ(typed("q @ M"), Dims{"V"});
+  EXPECT_EQ(typed("M @ v"), Dims{"K"});
+  EXPECT_EQ(typed("q @ M @ v"), Dims{});
+  const Spec spec = parseValid(variantWith("  let x = M @ v"));
+  EXPECT_EQ(find(spec.variants[0], "x").value->contracted, "V");
+}
+
+TEST(Types, ContractOfTwoMatrices) {
+  const Spec spec = parseValid("variant test(N, K, V) {\n"
+                               "  input A[K, N], q[N], v[V]\n"
+                               "  state S[V, K]\n"
+                               "  S <- S + v\n"
+                               "  let p = S @ A\n"
+                               "  output o[V] = p @ q\n"
+                               "}\n");
+  EXPECT_EQ(find(spec.variants[0], "p").dims, (Dims{"N", "V"}));
+}
+
+TEST(Types, OfEveryFunction) {
+  for (const Function& function : functions()) {
+    const std::string call = std::string(function.name) + "(";
+    const std::string rest = function.arity == 1 ? ")" : function.arity == 2 ? ", v)" : ", v, a)";
+    const bool map = function.typing == Function::Typing::elementwise;
+    if (function.arity > 1) {
+      EXPECT_EQ(typed(call + "a" + rest), Dims{"V"}) << call;
+      EXPECT_EQ(typed(call + "k" + rest), (Dims{"K", "V"})) << call;
+    } else if (map) {
+      EXPECT_EQ(typed(call + "a)"), Dims{}) << call;
+      EXPECT_EQ(typed(call + "M)"), (Dims{"K", "V"})) << call;
+    } else {
+      EXPECT_EQ(typed(call + "k)"), function.name == "sum" ? Dims{} : Dims{"K"}) << call;
+    }
+  }
+}
+
+TEST(Types, EveryExpressionIsMarked) {
+  const Spec spec = parseValid(variantWith("  let x = a * (q @ M) + sum(k * 2)"));
+  const Expr& sum = *find(spec.variants[0], "x").value;
+  EXPECT_EQ(sum.dims, Dims{"V"});
+  EXPECT_EQ(sum.args[0]->dims, Dims{"V"});
+  EXPECT_EQ(sum.args[0]->args[1]->dims, Dims{"V"});
+  EXPECT_EQ(sum.args[0]->args[1]->args[0]->dims, Dims{"K"});
+  EXPECT_EQ(sum.args[1]->dims, Dims{});
+  EXPECT_EQ(sum.args[1]->args[0]->dims, Dims{"K"});
+}
+
+TEST(Types, ValuesBroadcastIntoStatesAndOutputs) {
+  parseValid("variant test(K, V) {\n"
+             "  input k[K], a\n"
+             "  state S[K, V], z[V]\n"
+             "  S <- S + k\n"
+             "  z <- a\n"
+             "  output o[K, V] = S * z\n"
+             "  output p[V] = a\n"
+             "}\n");
+}
+
+TEST(Rules, OutputBeforeUpdateAndLaterStatementsAreValid) {
+  EXPECT_EQ(messages("variant test(K, V) {\n"
+                     "  input q[K], k[K], v[V]\n"
+                     "  state S[K, V]\n"
+                     "  output o[V] = q @ S\n"
+                     "  S <- S + k * v\n"
+                     "  S <- S * 2\n"
+                     "}\n"),
+            "");
+}
+
+TEST(Rules, VariantsHaveTheirOwnNames) {
+  const std::string body = "(K) {\n input k[K]\n state z[K]\n z <- z + k\n output o[K] = z\n}\n";
+  EXPECT_EQ(messages("variant one" + body + "variant two" + body), "");
+}
+
+TEST(Rules, OneMistakeIsReportedOnce) {
+  Diagnostics diagnostics;
+  parse(variantWith("  let x = missing + missing\n  let y = x * missing\n  let z = y @ x"),
+        diagnostics);
+  EXPECT_EQ(diagnostics.all().size(), 1u);
+}
+
+TEST(Rules, WarningsAreNoErrors) {
+  Diagnostics diagnostics;
+  parse(variantWith("  let x = a"), diagnostics);
+  EXPECT_FALSE(diagnostics.hasErrors());
+  EXPECT_EQ(diagnostics.count(Severity::warning), 3);  // b, M and x; a is read by x.
+}
+
+}  // namespace
+}  // namespace lathe::spec
