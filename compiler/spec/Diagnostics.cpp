@@ -122,8 +122,8 @@ void Diagnostics::print(std::ostream& out, std::string_view fileName, std::strin
   std::vector<const Diagnostic*> ordered;
   for (const Diagnostic& diagnostic : list)
     ordered.push_back(&diagnostic);
-  std::stable_sort(ordered.begin(), ordered.end(), [](const Diagnostic* a, const Diagnostic* b) {
-    return std::tie(a->span.line, a->span.column) < std::tie(b->span.line, b->span.column);
+  std::sort(ordered.begin(), ordered.end(), [](const Diagnostic* a, const Diagnostic* b) {
+    return std::tie(a->span.line, a->span.column, a) < std::tie(b->span.line, b->span.column, b);
   });
 
   for (const Diagnostic* diagnostic : ordered) {

@@ -120,7 +120,7 @@ private:
       broadcast(expr);
       return std::nullopt;
     }
-    const Type all = broadcast(expr);
+    Type all = broadcast(expr);
     if (static_cast<int>(expr.args.size()) != function->arity) {
       diagnostics.error(expr.span,
                         quote(expr.name) + " takes " + std::to_string(function->arity) +

@@ -42,17 +42,21 @@ TEST(Types, ContractOfTwoMatrices) {
 
 TEST(Types, OfEveryFunction) {
   for (const Function& function : functions()) {
-    const std::string call = std::string(function.name) + "(";
-    const std::string rest = function.arity == 1 ? ")" : function.arity == 2 ? ", v)" : ", v, a)";
-    const bool map = function.typing == Function::Typing::elementwise;
+    const auto typeOn = [&](const char* first) {
+      std::string call(function.name);
+      call.append("(").append(first);
+      for (int i = 1; i < function.arity; ++i)
+        call += ", v";
+      return typed(call.append(")"));
+    };
     if (function.arity > 1) {
-      EXPECT_EQ(typed(call + "a" + rest), Dims{"V"}) << call;
-      EXPECT_EQ(typed(call + "k" + rest), (Dims{"K", "V"})) << call;
-    } else if (map) {
-      EXPECT_EQ(typed(call + "a)"), Dims{}) << call;
-      EXPECT_EQ(typed(call + "M)"), (Dims{"K", "V"})) << call;
+      EXPECT_EQ(typeOn("a"), Dims{"V"}) << function.name;
+      EXPECT_EQ(typeOn("k"), (Dims{"K", "V"})) << function.name;
+    } else if (function.typing == Function::Typing::elementwise) {
+      EXPECT_EQ(typeOn("a"), Dims{}) << function.name;
+      EXPECT_EQ(typeOn("M"), (Dims{"K", "V"})) << function.name;
     } else {
-      EXPECT_EQ(typed(call + "k)"), function.name == "sum" ? Dims{} : Dims{"K"}) << call;
+      EXPECT_EQ(typeOn("k"), function.name == "sum" ? Dims{} : Dims{"K"}) << function.name;
     }
   }
 }
