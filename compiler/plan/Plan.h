@@ -1,20 +1,37 @@
-// The border between mathematics and kernels: what a variant computes, as plain data. Left of it everything is MLIR; right
-// of it (emission, cache, runtime, tuner) nothing knows MLIR. A plan knows no lengths, dtypes or head dims.
+// The border between mathematics and kernels: what a variant computes, as plain data. Left of it
+// everything is MLIR; right of it (emission, cache, runtime, tuner) nothing knows MLIR. A plan
+// knows no lengths, dtypes or head dims.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
-
 #include <optional>
 #include <string>
 #include <vector>
 
 namespace lathe {
 
-/// Scalar operations, applied element by element; operands broadcast over the dimensions that they lack.
+/// Scalar operations, applied element by element; operands broadcast over the dimensions that they
+/// lack.
 enum class Op {
-  add, subtract, multiply, divide, negate, minimum, maximum,
-  exp, log, sqrt, rsqrt, abs, tanh,
-  sigmoid, logsigmoid, softplus, relu, silu, elu,
+  add,
+  subtract,
+  multiply,
+  divide,
+  negate,
+  minimum,
+  maximum,
+  exp,
+  log,
+  sqrt,
+  rsqrt,
+  abs,
+  tanh,
+  sigmoid,
+  logsigmoid,
+  softplus,
+  relu,
+  silu,
+  elu,
 };
 
 /// One value of the token program. Nodes are in topological order; `args` index earlier nodes.
@@ -22,8 +39,8 @@ struct Node {
   enum class Kind {
     operand,    ///< An input or a param: `operand` indexes Plan::operands.
     constant,   ///< A literal: `value`.
-    override_,  ///< A `const` of the spec: `operand` indexes Plan::operands; args[0] computes its default from literals and
-                ///< dimensions.
+    override_,  ///< A `const` of the spec: `operand` indexes Plan::operands; args[0] computes its
+                ///< default from literals and dimensions.
     dimension,  ///< The size of the dimension `name`.
     position,   ///< The index of the token within its sequence.
     state,      ///< A state before this token's update: `operand` indexes Plan::operands.
@@ -37,50 +54,60 @@ struct Node {
   Kind kind;
   Op op = Op::add;
   std::vector<int> args;
-  std::vector<std::string> dims;  ///< In the order in which the variant declares them; empty for a scalar.
+  std::vector<std::string>
+      dims;  ///< In the order in which the variant declares them; empty for a scalar.
   std::string name;
   double value = 0;
   int operand = -1;
   int affine = -1;
 };
 
-/// A named tensor or number of the call, in the order in which the spec declares them (states last).
+/// A named tensor or number of the call, in the order in which the spec declares them (states
+/// last).
 struct Operand {
   enum class Kind { input, param, constant, output, state };
 
   Kind kind;
   std::string name;
-  std::vector<std::string> dims;  ///< Of one token and head, in memory order: [B,T,H,dims] (state: [B,H,dims]; param: [H,dims]).
+  std::vector<std::string> dims;  ///< Of one token and head, in memory order: [B,T,H,dims] (state:
+                                  ///< [B,H,dims]; param: [H,dims]).
   bool log = false;               ///< An `in log` gate.
-  int value = -1;                 ///< Output: the node that it is. State: the node of its new value. Constant: its node.
-  int line = 0;                   ///< Of its declaration in the spec, for #line and error texts.
+  int value =
+      -1;  ///< Output: the node that it is. State: the node of its new value. Constant: its node.
+  int line = 0;  ///< Of its declaration in the spec, for #line and error texts.
 };
 
 /// S' = exp(logDecay) * S + sum_r left_r (right_r @ S) + sum_s key_s * value_s, every field a node.
 /// A state that has one dimension only (a normaliser) has value nodes that are the scalar 1.
 struct Recurrence {
-  struct Rank1 { int left, right; };
-  struct Outer { int key, value; };
+  struct Rank1 {
+    int left, right;
+  };
+  struct Outer {
+    int key, value;
+  };
 
-  int state = -1;                 ///< Indexes Plan::operands.
-  std::vector<int> logDecays;     ///< The decay is the exponential of their sum; each a scalar or over one dimension of the state.
-  std::vector<Rank1> rank1;       ///< Contractions over the state's first dimension.
+  int state = -1;              ///< Indexes Plan::operands.
+  std::vector<int> logDecays;  ///< The decay is the exponential of their sum; each a scalar or over
+                               ///< one dimension of the state.
+  std::vector<Rank1> rank1;    ///< Contractions over the state's first dimension.
   std::vector<Outer> outer;
 };
 
 enum class Family { scan, step, sequential };
 enum class DecayKind { none, scalar, vector };
 
-/// How the scan family reads the program: one matrix state [K,V] with diagonal decay, one outer product, one read.
+/// How the scan family reads the program: one matrix state [K,V] with diagonal decay, one outer
+/// product, one read.
 struct ScanForm {
   std::string keyDim, valueDim;
-  int state = -1;                 ///< Operand.
+  int state = -1;                                       ///< Operand.
   int query = -1, key = -1, value = -1, logDecay = -1;  ///< Nodes; logDecay is -1 without decay.
   DecayKind decay = DecayKind::none;
-  int read = -1;                  ///< The contract node that is query @ state.
-  bool readsBefore = false;       ///< The read sees the state before this token's update.
-  int normaliser = -1;            ///< Operand of the state [K] with the same decay and key, or -1 ...
-  int normaliserRead = -1;        ///< ... and the contract node that is query @ normaliser.
+  int read = -1;             ///< The contract node that is query @ state.
+  bool readsBefore = false;  ///< The read sees the state before this token's update.
+  int normaliser = -1;       ///< Operand of the state [K] with the same decay and key, or -1 ...
+  int normaliserRead = -1;   ///< ... and the contract node that is query @ normaliser.
 };
 
 struct Remark {
@@ -94,7 +121,7 @@ struct Plan {
   std::vector<Operand> operands;
   std::vector<Node> nodes;
   std::vector<Recurrence> recurrences;
-  std::optional<ScanForm> scan;          ///< Absent: the sequential family, for the reasons in `remarks`.
+  std::optional<ScanForm> scan;  ///< Absent: the sequential family, for the reasons in `remarks`.
   std::vector<Remark> remarks;
 
   /// The family that runs `tokens` tokens of this plan.

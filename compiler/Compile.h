@@ -1,0 +1,53 @@
+// The face of the compiler: from the text of a spec to plans and to programs for the interpreter.
+// No MLIR.
+#pragma once
+
+#include "compiler/plan/Plan.h"
+#include "compiler/reference/Interpreter.h"
+#include "compiler/spec/Diagnostics.h"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace lathe {
+
+enum class Stage {
+  ir,      ///< As written, lowered and simplified.
+  normal,  ///< Every state that has one in normal form.
+  chunk,   ///< A chunk of tokens at a time.
+};
+
+/// One variant of a spec, in every form. Plain data: it copies, moves and is read from several
+/// threads.
+struct CompiledVariant {
+  /// One form: its MLIR text, and what the interpreter runs.
+  struct Form {
+    std::string ir;
+    reference::Program program;
+  };
+
+  std::string name;
+  Plan plan;
+  Form token, normal;
+  std::optional<Form> chunk;  ///< Absent: the remarks of the plan say why.
+
+  bool has(Stage stage) const { return stage != Stage::chunk || chunk.has_value(); }
+  /// The form of a stage. Throws std::invalid_argument where the variant has no chunk form.
+  const Form& form(Stage stage) const;
+  /// The MLIR text of a stage. Throws as `form`.
+  const std::string& ir(Stage stage) const { return form(stage).ir; }
+};
+
+/// Compiles every variant of the text. On errors the list is empty and `diagnostics` says why;
+/// remarks of the passes are added to `diagnostics` and stand in Plan::remarks. `fileName` goes
+/// into the locations of the IR.
+std::vector<CompiledVariant> compile(std::string_view text, std::string_view fileName,
+                                     Diagnostics& diagnostics);
+
+/// Runs a variant in double precision: as written where `chunk` is 0, else in its chunk form,
+/// `chunk` tokens at a time. Shapes and errors: compiler/reference/Interpreter.h.
+Results interpret(const CompiledVariant& variant, const Arguments& arguments, int chunk,
+                  int threads);
+
+}  // namespace lathe

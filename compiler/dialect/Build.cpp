@@ -1,0 +1,64 @@
+#include "compiler/dialect/Build.h"
+
+using namespace mlir;
+
+namespace lathe {
+
+ValueType TokenBuilder::unite(ValueRange values, StringRef removed) {
+  llvm::SmallVector<StringAttr> names;
+  for (Value value : values)
+    for (StringAttr dim : typeOf(value).getDims())
+      if (dim.getValue() != removed)
+        names.push_back(dim);
+  return variant.valueType(names);
+}
+
+Value TokenBuilder::literal(double value) {
+  return create<LiteralOp>(loc(), ValueType::get(getContext(), {}), getF64FloatAttr(value));
+}
+
+Value TokenBuilder::dim(StringRef name) {
+  return create<DimOp>(loc(), ValueType::get(getContext(), {}), name);
+}
+
+Value TokenBuilder::map(Op op, ValueRange operands) {
+  auto map = create<MapOp>(loc(), unite(operands), operands);
+  const InsertionGuard guard(*this);
+  Block* body = createBlock(&map.getBody());
+  for (size_t i = 0; i < operands.size(); ++i)
+    body->addArgument(getF64Type(), loc());
+  create<YieldOp>(loc(), createScalar(*this, loc(), op, body->getArguments()));
+  return map;
+}
+
+Value TokenBuilder::sum(Value input, StringRef dim) {
+  return create<SumOp>(loc(), unite(input, dim), input, dim);
+}
+
+Value TokenBuilder::max(Value input, StringRef dim) {
+  return create<MaxOp>(loc(), unite(input, dim), input, dim);
+}
+
+Value TokenBuilder::contract(Value lhs, Value rhs, StringRef dim) {
+  return create<ContractOp>(loc(), unite({lhs, rhs}, dim), lhs, rhs, dim);
+}
+
+Value TokenBuilder::broadcast(Value input, ValueType type) {
+  llvm::SmallVector<StringAttr> names(typeOf(input).getDims());
+  llvm::append_range(names, type.getDims());
+  const ValueType all = variant.valueType(names);
+  return all == input.getType() ? input : create<BroadcastOp>(loc(), all, input).getResult();
+}
+
+std::optional<double> literalOf(Value value) {
+  if (auto literal = value.getDefiningOp<LiteralOp>())
+    return literal.getValue().convertToDouble();
+  return std::nullopt;
+}
+
+MapOp definingMap(Value value, Op op) {
+  auto map = value.getDefiningOp<MapOp>();
+  return map && scalarOpOf(map) == op ? map : MapOp();
+}
+
+}  // namespace lathe

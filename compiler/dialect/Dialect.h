@@ -1,0 +1,34 @@
+// The lathe dialect: what LatheOps.td declares, as C++.
+#pragma once
+
+#include "mlir/Bytecode/BytecodeOpInterface.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/IR/BuiltinAttributes.h"
+#include "mlir/IR/BuiltinTypes.h"
+#include "mlir/IR/Dialect.h"
+#include "mlir/IR/OpDefinition.h"
+#include "mlir/IR/OpImplementation.h"
+#include "mlir/IR/SymbolTable.h"
+#include "mlir/Interfaces/InferTypeOpInterface.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+
+namespace lathe {
+
+class StateOp;
+class UpdateOp;
+
+/// The dimensions that only the chunk form has: the token that reads, and an earlier token of the
+/// same chunk.
+inline constexpr llvm::StringLiteral tokenDim = "token";
+inline constexpr llvm::StringLiteral sourceDim = "source";
+
+}  // namespace lathe
+
+#include "compiler/dialect/LatheDialect.h.inc"
+
+#define GET_TYPEDEF_CLASSES
+#include "compiler/dialect/LatheTypes.h.inc"
+
+#define GET_OP_CLASSES
+#include "compiler/dialect/LatheOps.h.inc"

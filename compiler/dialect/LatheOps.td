@@ -1,0 +1,273 @@
+#ifndef LATHE_OPS
+#define LATHE_OPS
+
+include "compiler/dialect/LatheTypes.td"
+include "mlir/IR/OpAsmInterface.td"
+include "mlir/IR/SymbolInterfaces.td"
+include "mlir/Interfaces/InferTypeOpInterface.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+
+class Lathe_Op<string mnemonic, list<Trait> traits = []> : Op<Lathe_Dialect, mnemonic, traits>;
+
+/// An operation of the token program: only variants hold it.
+class Lathe_TokenOp<string mnemonic, list<Trait> traits = []>
+    : Lathe_Op<mnemonic, !listconcat([HasParent<"VariantOp">], traits)>;
+
+/// A declaration: its result is printed under its own name, and it stays although nothing uses it, since the caller
+/// passes it.
+class Lathe_Declaration<string mnemonic, list<Trait> traits = []>
+    : Lathe_TokenOp<mnemonic, !listconcat([
+        DeclareOpInterfaceMethods<OpAsmOpInterface, ["getAsmResultNames"]>], traits)> {
+  let extraClassDefinition = [{
+    void $cppClass::getAsmResultNames(mlir::OpAsmSetValueNameFn setName) { setName(getResult(), getName()); }
+  }];
+}
+
+//===- The variant and what it declares ------------------------------------------------------------------------------===//
+// `stored` is the order of the dimensions in the memory of the call where it is not the variant's.
+
+def Lathe_VariantOp : Lathe_Op<"variant", [
+    IsolatedFromAbove, SingleBlock, NoTerminator, NoRegionArguments, Symbol]> {
+  let summary = "What one variant computes for a token, or for a chunk of tokens, of one head";
+  let arguments = (ins SymbolNameAttr:$sym_name, StrArrayAttr:$dims, UnitAttr:$chunked);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = [{
+    $sym_name custom<Names>($dims) (`chunked` $chunked^)? attr-dict-with-keyword $body
+  }];
+  let hasRegionVerifier = 1;
+  let extraClassDeclaration = [{
+    /// The dimensions of a value with these names, in the order of the variant.
+    ValueType valueType(llvm::ArrayRef<mlir::StringAttr> names);
+    /// The `lathe.state` or `lathe.update` of this name; null where there is none.
+    StateOp findState(llvm::StringRef name);
+    UpdateOp findUpdate(llvm::StringRef name);
+  }];
+}
+
+def Lathe_InputOp : Lathe_Declaration<"input"> {
+  let summary = "A tensor of the call with a value for every batch, token and head";
+  let description = "`in_log`: the value is the natural logarithm of a decay, at most 0.";
+  let arguments = (ins StrAttr:$name, UnitAttr:$log, OptionalAttr<StrArrayAttr>:$stored);
+  let results = (outs Lathe_Value:$result);
+  let assemblyFormat = "$name (`in_log` $log^)? attr-dict `:` type($result)";
+}
+
+def Lathe_ParamOp : Lathe_Declaration<"param"> {
+  let summary = "A tensor of the call with a value for every head";
+  let arguments = (ins StrAttr:$name, UnitAttr:$log, OptionalAttr<StrArrayAttr>:$stored);
+  let results = (outs Lathe_Value:$result);
+  let assemblyFormat = "$name (`in_log` $log^)? attr-dict `:` type($result)";
+}
+
+def Lathe_ConstantOp : Lathe_Declaration<"constant", [SameOperandsAndResultType]> {
+  let summary = "A number that the call may override; the operand is its default";
+  let arguments = (ins StrAttr:$name, Lathe_Value:$initial);
+  let results = (outs Lathe_Value:$result);
+  let assemblyFormat = "$name `=` $initial attr-dict `:` type($result)";
+  let hasVerifier = 1;
+}
+
+def Lathe_StateOp : Lathe_Declaration<"state"> {
+  let summary = "A state at the start of the token; in the chunk form, of the chunk";
+  let arguments = (ins StrAttr:$name, OptionalAttr<StrArrayAttr>:$stored);
+  let results = (outs Lathe_Value:$result);
+  let assemblyFormat = "$name attr-dict `:` type($result)";
+}
+
+def Lathe_UpdateOp : Lathe_TokenOp<"update"> {
+  let summary = "The value of a state at the end of the token; in the chunk form, of the chunk";
+  let arguments = (ins StrAttr:$name, Lathe_Value:$value);
+  let assemblyFormat = "$name `,` $value attr-dict `:` type($value)";
+}
+
+def Lathe_OutputOp : Lathe_TokenOp<"output"> {
+  let summary = "A result of the call for every batch, token and head";
+  let arguments = (ins StrAttr:$name, Lathe_Value:$value, OptionalAttr<StrArrayAttr>:$stored);
+  let assemblyFormat = "$name `,` $value attr-dict `:` type($value)";
+}
+
+//===- Values --------------------------------------------------------------------------------------------------------===//
+
+def Lathe_LiteralOp : Lathe_TokenOp<"literal", [Pure, ConstantLike]> {
+  let summary = "A number";
+  let arguments = (ins F64Attr:$value);
+  let results = (outs Lathe_Value:$result);
+  let assemblyFormat = "$value attr-dict `:` type($result)";
+  let hasFolder = 1;
+  let hasVerifier = 1;
+}
+
+def Lathe_DimOp : Lathe_TokenOp<"dim", [Pure]> {
+  let summary = "The size of a dimension";
+  let arguments = (ins StrAttr:$dim);
+  let results = (outs Lathe_Value:$result);
+  let assemblyFormat = "$dim attr-dict `:` type($result)";
+  let hasVerifier = 1;
+}
+
+def Lathe_PositionOp : Lathe_TokenOp<"position", [Pure]> {
+  let summary = "The index of the token within its sequence, from 0";
+  let results = (outs Lathe_Value:$result);
+  let assemblyFormat = "attr-dict `:` type($result)";
+  let hasVerifier = 1;
+}
+
+def Lathe_MapOp : Lathe_TokenOp<"map", [IsolatedFromAbove, Pure, SingleBlock]> {
+  let summary = "A scalar function of its operands, element by element";
+  let description = [{
+    Operands broadcast over the dimensions that they lack; the result has the dimensions of all. A map of one scalar
+    operation is written with its name alone:
+
+        %0 = lathe.map arith.mulf(%k, %v) : (!lathe.value<K>, !lathe.value<V>) -> !lathe.value<K, V>
+  }];
+  let arguments = (ins Variadic<Lathe_Value>:$inputs);
+  let results = (outs Lathe_Value:$result);
+  let regions = (region SizedRegion<1>:$body);
+  let hasCustomAssemblyFormat = 1;
+  let hasVerifier = 1;
+  let hasRegionVerifier = 1;
+  let hasFolder = 1;
+}
+
+def Lathe_YieldOp : Lathe_Op<"yield", [HasParent<"MapOp">, Pure, Terminator]> {
+  let summary = "The value of a map";
+  let arguments = (ins F64:$value);
+  let assemblyFormat = "$value attr-dict `:` type($value)";
+}
+
+def Lathe_SumOp : Lathe_TokenOp<"sum", [Pure]> {
+  let summary = "The sum over one dimension";
+  let arguments = (ins Lathe_Value:$input, StrAttr:$dim);
+  let results = (outs Lathe_Value:$result);
+  let assemblyFormat = "$input `over` $dim attr-dict `:` type($input) `->` type($result)";
+  let hasVerifier = 1;
+}
+
+def Lathe_MaxOp : Lathe_TokenOp<"max", [Pure]> {
+  let summary = "The maximum over one dimension";
+  let arguments = (ins Lathe_Value:$input, StrAttr:$dim);
+  let results = (outs Lathe_Value:$result);
+  let assemblyFormat = "$input `over` $dim attr-dict `:` type($input) `->` type($result)";
+  let hasVerifier = 1;
+}
+
+def Lathe_ContractOp : Lathe_TokenOp<"contract", [Pure]> {
+  let summary = "The product of two values, broadcast, summed over one dimension";
+  let arguments = (ins Lathe_Value:$lhs, Lathe_Value:$rhs, StrAttr:$dim);
+  let results = (outs Lathe_Value:$result);
+  let assemblyFormat = [{
+    $lhs `,` $rhs `over` $dim attr-dict `:` functional-type(operands, results)
+  }];
+  let hasVerifier = 1;
+}
+
+def Lathe_BroadcastOp : Lathe_TokenOp<"broadcast", [Pure]> {
+  let summary = "The same value for every index of the dimensions that the result has more";
+  let arguments = (ins Lathe_Value:$input);
+  let results = (outs Lathe_Value:$result);
+  let assemblyFormat = "$input attr-dict `:` type($input) `->` type($result)";
+  let hasVerifier = 1;
+  let hasFolder = 1;
+}
+
+//===- Normal form ---------------------------------------------------------------------------------------------------===//
+
+def Lathe_AffineOp : Lathe_TokenOp<"affine", [AttrSizedOperandSegments, Pure]> {
+  let summary = "The update of a state in normal form";
+  let description = [{
+        S' = exp(sum of decays) * S + sum_r left_r (right_r @ S) + sum_s key_s * value_s
+
+    `@` contracts the first dimension of the state. Log-decays are scalars or have one dimension of the state; lefts,
+    rights and keys have at most the first, values at most the second. The value of a state that has one dimension only
+    (a normaliser) is a scalar.
+
+        %1 = lathe.affine %S decay(%g) rank1(%a * %b) outer(%k * %v) : (...) -> !lathe.value<K, V>
+  }];
+  let arguments = (ins Lathe_Value:$state, Variadic<Lathe_Value>:$decays,
+                       Variadic<Lathe_Value>:$lefts, Variadic<Lathe_Value>:$rights,
+                       Variadic<Lathe_Value>:$keys, Variadic<Lathe_Value>:$values);
+  let results = (outs Lathe_Value:$result);
+  let hasCustomAssemblyFormat = 1;
+  let hasVerifier = 1;
+}
+
+//===- Chunk form ----------------------------------------------------------------------------------------------------===//
+
+def Lathe_CumulateOp : Lathe_TokenOp<"cumulate", [Pure]> {
+  let summary = "The running sum over the tokens of the chunk";
+  let description = [{
+    Of tokens s <= i; `exclusive`: of s < i; `after`: of s > i. The three are separate sums, never differences of one, so
+    that a strong gate takes no digits from its neighbours.
+  }];
+  let arguments = (ins Lathe_Value:$input, UnitAttr:$exclusive, UnitAttr:$after);
+  let results = (outs Lathe_Value:$result);
+  let assemblyFormat = [{
+    $input (`exclusive` $exclusive^)? (`after` $after^)? attr-dict `:` type($input) `->` type($result)
+  }];
+  let hasVerifier = 1;
+}
+
+def Lathe_LastOp : Lathe_TokenOp<"last", [Pure]> {
+  let summary = "The value at the last token of the chunk";
+  let arguments = (ins Lathe_Value:$input);
+  let results = (outs Lathe_Value:$result);
+  let assemblyFormat = "$input attr-dict `:` type($input) `->` type($result)";
+  let hasVerifier = 1;
+}
+
+def Lathe_ScoresOp : Lathe_TokenOp<"scores", [Pure]> {
+  let summary = "How much of what token j wrote token i reads";
+  let description = [{
+        A_ij = sum_d x_id y_jd exp(G_id - G_jd)        for j <= i, else 0
+
+    with G the inclusive running sum of the log-decays. `strict` reads before the update of token i:
+    exp(G_{i-1,d} - G_jd) for j < i. The exponent is the sum of the log-decays between the two tokens, at most 0
+    where decays are at most 1; no other exponent is formed.
+  }];
+  let arguments = (ins Lathe_Value:$x, Lathe_Value:$y, Optional<Lathe_Value>:$decay, StrAttr:$dim,
+                       UnitAttr:$strict);
+  let results = (outs Lathe_Value:$result);
+  let assemblyFormat = [{
+    $x `,` $y (`decay` `(` $decay^ `)`)? `over` $dim (`strict` $strict^)? attr-dict `:`
+    functional-type(operands, results)
+  }];
+  let hasVerifier = 1;
+}
+
+def Lathe_ApplyOp : Lathe_TokenOp<"apply", [Pure]> {
+  let summary = "Scores times values: the sum over source tokens j of A_ij v_j";
+  let arguments = (ins Lathe_Value:$scores, Lathe_Value:$values);
+  let results = (outs Lathe_Value:$result);
+  let assemblyFormat = "$scores `,` $values attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
+def Lathe_SolveOp : Lathe_TokenOp<"solve", [AttrSizedOperandSegments, Pure]> {
+  let summary = "Every W^r with W^r_i = R^r_i + sum_s sum_{j<i} L^rs_ij W^s_j, by forward substitution";
+  let description = "`blocks` holds the strict scores L^rs row by row.";
+  let arguments = (ins Variadic<Lathe_Value>:$rights, Variadic<Lathe_Value>:$blocks);
+  let results = (outs Variadic<Lathe_Value>:$results);
+  let assemblyFormat = [{
+    $rights `blocks` `(` $blocks `)` attr-dict `:` functional-type(operands, results)
+  }];
+  let hasVerifier = 1;
+}
+
+//===- Scalar functions that arith and math lack ---------------------------------------------------------------------===//
+
+class Lathe_ScalarOp<string mnemonic, string formula>
+    : Lathe_Op<mnemonic, [Pure, SameOperandsAndResultType]> {
+  let summary = formula;
+  let arguments = (ins F64:$x);
+  let results = (outs F64:$result);
+  let assemblyFormat = "$x attr-dict `:` type($x)";
+}
+
+def Lathe_SigmoidOp : Lathe_ScalarOp<"sigmoid", "1 / (1 + exp(-x))">;
+def Lathe_LogSigmoidOp : Lathe_ScalarOp<"logsigmoid", "log(sigmoid(x)), without overflow">;
+def Lathe_SoftplusOp : Lathe_ScalarOp<"softplus", "log(1 + exp(x)), without overflow">;
+def Lathe_ReluOp : Lathe_ScalarOp<"relu", "max(x, 0)">;
+def Lathe_SiluOp : Lathe_ScalarOp<"silu", "x sigmoid(x)">;
+def Lathe_EluOp : Lathe_ScalarOp<"elu", "x where x > 0, else exp(x) - 1">;
+
+#endif

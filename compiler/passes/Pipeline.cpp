@@ -1,0 +1,17 @@
+#include "compiler/passes/Pipeline.h"
+
+#include "compiler/passes/Passes.h"
+
+namespace lathe {
+
+void addNormalForm(mlir::OpPassManager& passes) {
+  passes.addPass(createRecogniseRecurrence());
+  passes.addPass(createSimplify());
+}
+
+void addChunkForm(mlir::OpPassManager& passes) {
+  passes.addPass(createFormChunks());
+  passes.addPass(createSimplify());
+}
+
+}  // namespace lathe

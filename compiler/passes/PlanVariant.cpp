@@ -1,0 +1,188 @@
+#include "compiler/passes/PlanVariant.h"
+
+#include "compiler/dialect/Build.h"
+#include "compiler/passes/ScanForm.h"
+
+#include "llvm/ADT/DenseMap.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+
+namespace lathe {
+
+Remark placeOf(Location loc) {
+  Remark place;
+  loc->walk([&](Location part) {
+    const auto file = llvm::dyn_cast<FileLineColLoc>(part);
+    if (!file)
+      return WalkResult::advance();
+    place.line = static_cast<int>(file.getLine());
+    place.column = static_cast<int>(file.getColumn());
+    return WalkResult::interrupt();
+  });
+  return place;
+}
+
+namespace {
+
+std::vector<std::string> namesOf(ValueType type) {
+  std::vector<std::string> names;
+  for (StringAttr dim : type.getDims())
+    names.push_back(dim.str());
+  return names;
+}
+
+class Planner {
+public:
+  explicit Planner(VariantOp variant) : variant(variant) {}
+
+  Plan run() {
+    plan.variant = variant.getSymName().str();
+    for (StringAttr dim : variant.getDims().getAsRange<StringAttr>())
+      plan.dims.push_back(dim.str());
+    for (Operation& op : variant.getBody().front())
+      declare(op);
+    for (StateOp state : variant.getBody().getOps<StateOp>())
+      declare(state, Operand::Kind::state, state.getName(), state.getType(), state.getStoredAttr());
+    for (Operation& op : variant.getBody().front())
+      add(op);
+    for (UpdateOp update : variant.getBody().getOps<UpdateOp>())
+      plan.operands[states.lookup(update.getName())].value = nodes.lookup(update.getValue());
+    plan.scan = findScanForm(plan);
+    return std::move(plan);
+  }
+
+private:
+  void declare(Operation& op) {
+    llvm::TypeSwitch<Operation*>(&op)
+        .Case([&](InputOp input) {
+          declare(input, Operand::Kind::input, input.getName(), input.getType(),
+                  input.getStoredAttr());
+          plan.operands.back().log = input.getLog();
+        })
+        .Case([&](ParamOp param) {
+          declare(param, Operand::Kind::param, param.getName(), param.getType(),
+                  param.getStoredAttr());
+          plan.operands.back().log = param.getLog();
+        })
+        .Case([&](ConstantOp constant) {
+          declare(constant, Operand::Kind::constant, constant.getName(), constant.getType(), {});
+        })
+        .Case([&](OutputOp output) {
+          declare(output, Operand::Kind::output, output.getName(), typeOf(output.getValue()),
+                  output.getStoredAttr());
+        });
+  }
+
+  void declare(Operation* op, Operand::Kind kind, StringRef name, ValueType type,
+               ArrayAttr stored) {
+    const int index = static_cast<int>(plan.operands.size());
+    Operand& operand = plan.operands.emplace_back();
+    operand.kind = kind;
+    operand.name = name.str();
+    operand.dims = namesOf(type);
+    operand.line = placeOf(op->getLoc()).line;
+    if (stored) {
+      operand.dims.clear();
+      for (StringAttr dim : stored.getAsRange<StringAttr>())
+        operand.dims.push_back(dim.str());
+    }
+    operands[op] = index;
+    if (kind == Operand::Kind::state)
+      states[name] = index;
+  }
+
+  void add(Operation& op) {
+    if (auto output = llvm::dyn_cast<OutputOp>(op)) {
+      plan.operands[operands.lookup(&op)].value = nodes.lookup(output.getValue());
+      return;
+    }
+    if (auto broadcast = llvm::dyn_cast<BroadcastOp>(op)) {
+      // Readers of a plan broadcast over the dimensions that a node lacks.
+      nodes[broadcast] = nodes.lookup(broadcast.getInput());
+      return;
+    }
+    if (op.getNumResults() != 1)
+      return;
+    Node node;
+    node.dims = namesOf(typeOf(op.getResult(0)));
+    for (Value operand : op.getOperands())
+      node.args.push_back(nodes.lookup(operand));
+    const int index = static_cast<int>(plan.nodes.size());
+    describe(op, node, index);
+    nodes[op.getResult(0)] = index;
+    plan.nodes.push_back(std::move(node));
+  }
+
+  void describe(Operation& op, Node& node, int index) {
+    const auto declaration = [&](Node::Kind kind) {
+      node.kind = kind;
+      node.operand = operands.lookup(&op);
+    };
+    llvm::TypeSwitch<Operation*>(&op)
+        .Case<InputOp, ParamOp>([&](auto) { declaration(Node::Kind::operand); })
+        .Case([&](StateOp) { declaration(Node::Kind::state); })
+        .Case([&](ConstantOp) {
+          declaration(Node::Kind::override_);
+          plan.operands[node.operand].value = index;
+        })
+        .Case([&](LiteralOp literal) {
+          node.kind = Node::Kind::constant;
+          node.value = literal.getValue().convertToDouble();
+        })
+        .Case([&](DimOp dim) {
+          node.kind = Node::Kind::dimension;
+          node.name = dim.getDim().str();
+        })
+        .Case([&](PositionOp) { node.kind = Node::Kind::position; })
+        .Case([&](MapOp map) {
+          node.kind = Node::Kind::map;
+          node.op = *scalarOpOf(map);
+        })
+        .Case([&](SumOp sum) {
+          node.kind = Node::Kind::sum;
+          node.name = sum.getDim().str();
+        })
+        .Case([&](MaxOp max) {
+          node.kind = Node::Kind::max;
+          node.name = max.getDim().str();
+        })
+        .Case([&](ContractOp contract) {
+          node.kind = Node::Kind::contract;
+          node.name = contract.getDim().str();
+        })
+        .Case([&](AffineOp affine) {
+          node.kind = Node::Kind::affine;
+          node.affine = static_cast<int>(plan.recurrences.size());
+          plan.recurrences.push_back(recurrenceOf(affine));
+        })
+        .Default([](Operation* other) {
+          llvm::report_fatal_error("a plan has no node for " + other->getName().getStringRef() +
+                                   "; plan the normal form");
+        });
+  }
+
+  Recurrence recurrenceOf(AffineOp affine) {
+    Recurrence recurrence;
+    recurrence.state = operands.lookup(affine.getState().getDefiningOp());
+    for (Value decay : affine.getDecays())
+      recurrence.logDecays.push_back(nodes.lookup(decay));
+    for (const auto& [left, right] : llvm::zip(affine.getLefts(), affine.getRights()))
+      recurrence.rank1.push_back({nodes.lookup(left), nodes.lookup(right)});
+    for (const auto& [key, value] : llvm::zip(affine.getKeys(), affine.getValues()))
+      recurrence.outer.push_back({nodes.lookup(key), nodes.lookup(value)});
+    return recurrence;
+  }
+
+  VariantOp variant;
+  Plan plan;
+  llvm::DenseMap<Value, int> nodes;
+  llvm::DenseMap<Operation*, int> operands;
+  llvm::StringMap<int> states;
+};
+
+}  // namespace
+
+Plan planVariant(VariantOp variant) { return Planner(variant).run(); }
+
+}  // namespace lathe

@@ -1,0 +1,210 @@
+#include "compiler/passes/ScanForm.h"
+
+#include <algorithm>
+
+namespace lathe {
+
+namespace {
+
+/// Thrown, and caught, where the plan is not a scan.
+struct NoScan {
+  int line;
+  std::string reason;
+};
+
+class ScanFinder {
+public:
+  explicit ScanFinder(Plan& plan) : plan(plan), fromState(plan.nodes.size(), false) {
+    for (std::size_t at = 0; at < plan.nodes.size(); ++at) {
+      const Node& node = plan.nodes[at];
+      fromState[at] =
+          node.kind == Node::Kind::state || node.kind == Node::Kind::affine ||
+          std::any_of(node.args.begin(), node.args.end(), [&](int arg) { return fromState[arg]; });
+    }
+  }
+
+  ScanForm run() {
+    findStates();
+    const Recurrence& recurrence = recurrenceOf(form.state);
+    takeMatrix(recurrence);
+    const Read read = readOf(form.state);
+    form.query = read.query;
+    form.read = read.node;
+    form.readsBefore = read.before;
+    if (form.normaliser != -1)
+      takeNormaliser(recurrence);
+    for (const Operand& operand : plan.operands)
+      if (operand.kind == Operand::Kind::output && !within(operand.dims, form.valueDim))
+        throw NoScan{operand.line,
+                     "the output " + operand.name + " has dimensions other than " + form.valueDim};
+    takeDecay(recurrence);
+    return form;
+  }
+
+private:
+  struct Read {
+    int node, query;
+    bool before;
+  };
+
+  const Operand& stateNamed(int operand) const { return plan.operands[operand]; }
+
+  [[noreturn]] void refuse(int operand, const std::string& reason) const {
+    throw NoScan{plan.operands[operand].line, "the state " + plan.operands[operand].name + reason};
+  }
+
+  static bool within(const std::vector<std::string>& dims, const std::string& accepted) {
+    return dims.empty() || (dims.size() == 1 && dims[0] == accepted);
+  }
+
+  void findStates() {
+    for (int at = 0; at < static_cast<int>(plan.operands.size()); ++at) {
+      const Operand& operand = plan.operands[at];
+      if (operand.kind != Operand::Kind::state)
+        continue;
+      if (operand.dims.size() == 2 && form.state == -1)
+        form.state = at;
+      else if (operand.dims.size() == 1 && form.normaliser == -1)
+        form.normaliser = at;
+      else
+        refuse(at, operand.dims.size() == 2   ? " is a second matrix; the scan family holds one"
+                   : operand.dims.size() == 1 ? " is a second vector; the scan family holds one "
+                                                "normaliser"
+                                              : " is neither a matrix nor a vector");
+    }
+    if (form.state == -1)
+      throw NoScan{0, "there is no state of two dimensions"};
+    for (const Node& node : plan.nodes)
+      if (node.kind == Node::Kind::state && node.operand == form.state) {
+        form.keyDim = node.dims[0];
+        form.valueDim = node.dims[1];
+      }
+    const Operand& state = stateNamed(form.state);
+    if (state.dims[0] != form.keyDim)
+      refuse(form.state, " is stored as [" + state.dims[0] + ", " + state.dims[1] +
+                             "]; the scan family takes [" + form.keyDim + ", " + form.valueDim +
+                             "], the dimension that is read over first");
+    if (form.normaliser != -1 && stateNamed(form.normaliser).dims[0] != form.keyDim)
+      refuse(form.normaliser, " is no normaliser: it is not over " + form.keyDim);
+  }
+
+  const Recurrence& recurrenceOf(int state) const {
+    const int node = stateNamed(state).value;
+    if (plan.nodes[node].kind != Node::Kind::affine)
+      refuse(state, " has no normal form");
+    return plan.recurrences[plan.nodes[node].affine];
+  }
+
+  void requirePlain(int node, const std::string& what) const {
+    if (fromState[node])
+      refuse(form.state, " is written with " + what + " that is computed from a state");
+  }
+
+  void takeMatrix(const Recurrence& recurrence) {
+    if (!recurrence.rank1.empty())
+      refuse(form.state, " has rank-1 terms, which read it while they write it");
+    if (recurrence.outer.size() != 1)
+      refuse(form.state, " takes " + std::to_string(recurrence.outer.size()) +
+                             " outer products a token; the scan family adds one");
+    form.key = recurrence.outer[0].key;
+    form.value = recurrence.outer[0].value;
+    requirePlain(form.key, "a key");
+    requirePlain(form.value, "a value");
+    for (int decay : recurrence.logDecays) {
+      requirePlain(decay, "a decay");
+      if (!within(plan.nodes[decay].dims, form.keyDim))
+        refuse(form.state, " decays over " + plan.nodes[decay].dims[0] +
+                               "; the scan family takes decays per token or over " + form.keyDim);
+    }
+  }
+
+  /// The one contraction that reads a state, old or new.
+  Read readOf(int state) const {
+    std::vector<Read> reads;
+    for (int at = 0; at < static_cast<int>(plan.nodes.size()); ++at) {
+      const Node& node = plan.nodes[at];
+      for (std::size_t i = 0; i < node.args.size(); ++i) {
+        const Node& read = plan.nodes[node.args[i]];
+        const bool before = read.kind == Node::Kind::state && read.operand == state;
+        const bool after =
+            read.kind == Node::Kind::affine && plan.recurrences[read.affine].state == state;
+        if ((!before && !after) || (node.kind == Node::Kind::affine && before && i == 0))
+          continue;
+        if (node.kind != Node::Kind::contract)
+          refuse(state, " is read other than by a contraction");
+        reads.push_back({at, node.args[1 - i], before});
+      }
+    }
+    for (const Operand& operand : plan.operands)
+      if (operand.kind == Operand::Kind::output &&
+          (plan.nodes[operand.value].kind == Node::Kind::state ||
+           plan.nodes[operand.value].kind == Node::Kind::affine))
+        refuse(state, " is itself the output " + operand.name);
+    if (reads.size() != 1)
+      refuse(state, " is read " + std::to_string(reads.size()) +
+                        " times a token; the scan family reads it once");
+    const Read read = reads[0];
+    if (plan.nodes[read.node].name != form.keyDim)
+      refuse(state, " is read over " + plan.nodes[read.node].name + ", not over " + form.keyDim);
+    if (fromState[read.query])
+      refuse(state, " is read with a query that is computed from a state");
+    if (!within(plan.nodes[read.query].dims, form.keyDim))
+      refuse(state, " is read with a query that has dimensions other than " + form.keyDim);
+    return read;
+  }
+
+  void takeNormaliser(const Recurrence& matrix) {
+    const Recurrence& recurrence = recurrenceOf(form.normaliser);
+    const auto isOne = [&](int node) {
+      return plan.nodes[node].kind == Node::Kind::constant && plan.nodes[node].value == 1;
+    };
+    if (!recurrence.rank1.empty() || recurrence.outer.size() != 1 ||
+        recurrence.outer[0].key != form.key || !isOne(recurrence.outer[0].value))
+      refuse(form.normaliser,
+             " is no normaliser: it does not add the key of " + stateNamed(form.state).name);
+    if (recurrence.logDecays != matrix.logDecays)
+      refuse(form.normaliser,
+             " is no normaliser: it does not decay as " + stateNamed(form.state).name + " does");
+    const Read read = readOf(form.normaliser);
+    if (read.query != form.query || read.before || form.readsBefore)
+      refuse(form.normaliser,
+             " is no normaliser: it is not read after the update by the query of " +
+                 stateNamed(form.state).name);
+    form.normaliserRead = read.node;
+  }
+
+  void takeDecay(const Recurrence& recurrence) {
+    for (int decay : recurrence.logDecays) {
+      if (form.logDecay == -1) {
+        form.logDecay = decay;
+        continue;
+      }
+      Node sum;
+      sum.kind = Node::Kind::map;
+      sum.op = Op::add;
+      sum.args = {form.logDecay, decay};
+      sum.dims = std::max(plan.nodes[form.logDecay].dims, plan.nodes[decay].dims);
+      form.logDecay = static_cast<int>(plan.nodes.size());
+      plan.nodes.push_back(std::move(sum));
+    }
+    if (form.logDecay != -1)
+      form.decay = plan.nodes[form.logDecay].dims.empty() ? DecayKind::scalar : DecayKind::vector;
+  }
+
+  Plan& plan;
+  ScanForm form;
+  std::vector<bool> fromState;
+};
+
+}  // namespace
+
+std::optional<ScanForm> findScanForm(Plan& plan) {
+  try {
+    return ScanFinder(plan).run();
+  } catch (const NoScan& no) {
+    plan.remarks.push_back({no.line, 1, "the scan family does not run it: " + no.reason});
+    return std::nullopt;
+  }
+}
+
+}  // namespace lathe

@@ -1,0 +1,161 @@
+#include "compiler/reference/Executor.h"
+
+#include <algorithm>
+
+namespace lathe::reference {
+
+using Kind = Instruction::Kind;
+
+Executor::Executor(const Program& program, Sizes given, long tokens,
+                   const std::map<std::string, double>& constants)
+    : program(program), sizes(std::move(given)), tokens(tokens),
+      inputValue(program.declarations.size(), -1), stateValue(program.declarations.size(), -1) {
+  sizes["token"] = sizes["source"] = tokens;
+  for (const Names& dims : program.values) {
+    buffers.emplace_back(countOf(dims, sizes));
+    slots.push_back({dims, nullptr});
+  }
+  for (std::size_t i = 0; i < slots.size(); ++i)
+    slots[i].data = buffers[i].data();
+  for (const Instruction& instruction : program.instructions)
+    bind(instruction, constants);
+  staged.resize(program.declarations.size());
+  for (std::size_t i = 0; i < program.declarations.size(); ++i) {
+    const Declaration& state = program.declarations[i];
+    const bool isOldState =
+        state.kind == Declaration::Kind::state &&
+        std::find(stateValue.begin(), stateValue.end(), state.value) != stateValue.end();
+    if (isOldState)
+      staged[i].resize(stateCount(i));
+  }
+}
+
+void Executor::bind(const Instruction& instruction,
+                    const std::map<std::string, double>& constants) {
+  const Slot& out = slots[instruction.results[0]];
+  std::vector<Slot> args, results;
+  for (int arg : instruction.args)
+    args.push_back(slots[arg]);
+  for (int result : instruction.results)
+    results.push_back(slots[result]);
+  const auto declared = [&](std::vector<int>& values, Declaration::Kind kind) {
+    for (std::size_t i = 0; i < program.declarations.size(); ++i)
+      if (program.declarations[i].kind == kind && program.declarations[i].name == instruction.name)
+        values[i] = instruction.results[0];
+  };
+  const auto add = [&](Step step) {
+    (instruction.perHead ? headSteps : tokenSteps).push_back(std::move(step));
+  };
+  switch (instruction.kind) {
+  case Kind::input:
+    return declared(inputValue, Declaration::Kind::input);
+  case Kind::param:
+    return declared(inputValue, Declaration::Kind::param);
+  case Kind::state:
+    return declared(stateValue, Declaration::Kind::state);
+  case Kind::position:
+    return positions.push_back(instruction.results[0]);
+  case Kind::literal:
+    *out.data = instruction.number;
+    return;
+  case Kind::dimension:
+    *out.data = static_cast<double>(sizes.at(instruction.name));
+    return;
+  case Kind::constant:
+    if (const auto given = constants.find(instruction.name); given != constants.end())
+      return add([=, value = given->second] { *out.data = value; });
+    return add([=, initial = args[0].data] { *out.data = *initial; });
+  case Kind::map:
+    return add(mapStep(instruction.op, out, args, sizes));
+  case Kind::sum:
+    return add(contractStep(out, args[0], nullptr, instruction.name, sizes));
+  case Kind::max:
+    return add(maxStep(out, args[0], instruction.name, sizes));
+  case Kind::contract:
+    return add(contractStep(out, args[0], &args[1], instruction.name, sizes));
+  case Kind::broadcast:
+    return add(broadcastStep(out, args[0], sizes));
+  case Kind::cumulate:
+    return add(cumulateStep(out, args[0], instruction.exclusive, instruction.after, sizes));
+  case Kind::last:
+    return add(lastStep(out, args[0], sizes));
+  case Kind::scores:
+    return add(scoresStep(out, args[0], args[1], args.size() > 2 ? &args[2] : nullptr,
+                          instruction.name, instruction.strict, sizes));
+  case Kind::apply:
+    return add(applyStep(out, args[0], args[1], sizes));
+  case Kind::solve:
+    return add(solveStep(results, args, sizes));
+  }
+}
+
+/// Calls visit(element of the value, element of the tensor) for every element of one token.
+template <typename Visit>
+static void walk(const Names& dims, const Sizes& sizes, const std::vector<long>& strides,
+                 std::size_t depth, long& element, long at, Visit& visit) {
+  if (depth == dims.size()) {
+    visit(element++, at);
+    return;
+  }
+  for (long i = 0; i < sizes.at(dims[depth]); ++i)
+    walk(dims, sizes, strides, depth + 1, element, at + i * strides[depth], visit);
+}
+
+void Executor::load(std::size_t declaration, const Place& place, long first) {
+  const Declaration& input = program.declarations[declaration];
+  double* to = slots[inputValue[declaration]].data;
+  const long width = countOf(input.dims, sizes);
+  const long count = input.kind == Declaration::Kind::param ? 1 : tokens;
+  for (long token = 0; token < count; ++token) {
+    const double* from = place.data + (first + token) * place.token;
+    long element = token * width;
+    const auto copy = [&](long own, long at) { to[own] = from[at]; };
+    if (input.stored == input.dims)
+      std::copy_n(from, width, to + element);
+    else
+      walk(input.dims, sizes, place.strides, 0, element, 0, copy);
+  }
+}
+
+void Executor::store(std::size_t declaration, const Place& place, long first) const {
+  const Declaration& output = program.declarations[declaration];
+  const double* from = slots[output.value].data;
+  for (long token = 0; token < tokens; ++token) {
+    double* to = place.data + (first + token) * place.token;
+    long element = token * countOf(output.dims, sizes);
+    const auto copy = [&](long own, long at) { to[at] = from[own]; };
+    walk(output.dims, sizes, place.strides, 0, element, 0, copy);
+  }
+}
+
+void Executor::startHead(const std::vector<Place>& places) {
+  for (std::size_t i = 0; i < places.size(); ++i)
+    if (program.declarations[i].kind == Declaration::Kind::param)
+      load(i, places[i], 0);
+  for (const Step& step : headSteps)
+    step();
+}
+
+void Executor::run(const std::vector<Place>& places, long first) {
+  for (std::size_t i = 0; i < places.size(); ++i)
+    if (program.declarations[i].kind == Declaration::Kind::input)
+      load(i, places[i], first);
+  for (int position : positions)
+    for (long i = 0; i < count(position); ++i)
+      slots[position].data[i] = static_cast<double>(first + i);
+  for (const Step& step : tokenSteps)
+    step();
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    const Declaration& declaration = program.declarations[i];
+    if (declaration.kind == Declaration::Kind::output)
+      store(i, places[i], first);
+    if (!staged[i].empty())
+      std::copy_n(slots[declaration.value].data, staged[i].size(), staged[i].data());
+  }
+  for (std::size_t i = 0; i < places.size(); ++i)
+    if (program.declarations[i].kind == Declaration::Kind::state)
+      std::copy_n(staged[i].empty() ? slots[program.declarations[i].value].data : staged[i].data(),
+                  stateCount(i), state(i));
+}
+
+}  // namespace lathe::reference

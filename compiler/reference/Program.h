@@ -1,0 +1,68 @@
+// A variant as a flat list of operations, prepared once, so that nothing walks MLIR while tokens
+// run.
+#pragma once
+
+#include "compiler/plan/Plan.h"
+
+#include <string>
+#include <vector>
+
+namespace lathe::reference {
+
+/// One operation on values that are numbered in the order in which they are computed.
+struct Instruction {
+  enum class Kind {
+    input,      ///< The call's tensor `name` at the tokens at hand.
+    param,      ///< The call's tensor `name` of this head.
+    constant,   ///< The call's number `name`, or args[0].
+    literal,    ///< `number`.
+    dimension,  ///< The size of `name`.
+    position,   ///< The index of the token in its sequence.
+    state,      ///< The state `name` as it stands.
+    map,        ///< `op` of args.
+    sum,        ///< args[0] summed over `name`.
+    max,        ///< The maximum of args[0] over `name`.
+    contract,   ///< args[0] times args[1], summed over `name`.
+    broadcast,  ///< args[0] with more dimensions.
+    cumulate,   ///< The running sum of args[0] over the tokens.
+    last,       ///< args[0] at the last token.
+    scores,     ///< Of args[0] and args[1] over `name`, decaying by args[2] if there is one.
+    apply,      ///< Scores args[0] times values args[1].
+    solve,      ///< n right sides, then n * n blocks of scores; n results.
+  };
+
+  Kind kind;
+  Op op = Op::add;
+  std::vector<int> args;
+  std::vector<int> results;
+  std::string name;
+  double number = 0;
+  bool exclusive = false;  ///< cumulate: of the tokens before this one.
+  bool after = false;      ///< cumulate: of the tokens after this one.
+  bool strict = false;     ///< scores: what a token reads before its own update.
+  bool perHead = false;    ///< The same for every token of a head: computed once.
+};
+
+/// A tensor of the call. `dims` are in the order of the variant; memory holds them in the order of
+/// `stored`.
+struct Declaration {
+  enum class Kind { input, param, constant, output, state };
+
+  Kind kind;
+  std::string name;
+  std::vector<std::string> dims;
+  std::vector<std::string> stored;
+  int value = -1;  ///< Output: the value written. State: its new value.
+};
+
+struct Program {
+  std::string variant;
+  std::vector<std::string> dims;
+  bool chunked = false;
+  std::vector<std::vector<std::string>>
+      values;  ///< The dimensions of each value, `token` and `source` first.
+  std::vector<Instruction> instructions;
+  std::vector<Declaration> declarations;
+};
+
+}  // namespace lathe::reference

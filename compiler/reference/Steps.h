@@ -1,0 +1,38 @@
+// Instructions bound to buffers and sizes: what a token or a chunk runs.
+#pragma once
+
+#include "compiler/reference/Nest.h"
+#include "compiler/reference/Program.h"
+
+#include <functional>
+#include <span>
+
+namespace lathe::reference {
+
+using Step = std::function<void()>;
+
+/// Where a value lives while a program runs.
+struct Slot {
+  Names dims;
+  double* data = nullptr;
+};
+
+/// out = op of the operands, which broadcast.
+Step mapStep(Op op, const Slot& out, std::span<const Slot> operands, const Sizes& sizes);
+/// out = operand, over more dimensions.
+Step broadcastStep(const Slot& out, const Slot& operand, const Sizes& sizes);
+/// out = sum over `dim` of a * b; `b` may be null, for a sum.
+Step contractStep(const Slot& out, const Slot& a, const Slot* b, const std::string& dim,
+                  const Sizes& sizes);
+Step maxStep(const Slot& out, const Slot& operand, const std::string& dim, const Sizes& sizes);
+
+/// The operations of the chunk form. `token` is the first dimension of their operands.
+Step cumulateStep(const Slot& out, const Slot& operand, bool exclusive, bool after,
+                  const Sizes& sizes);
+Step lastStep(const Slot& out, const Slot& operand, const Sizes& sizes);
+Step scoresStep(const Slot& out, const Slot& x, const Slot& y, const Slot* decay,
+                const std::string& dim, bool strict, const Sizes& sizes);
+Step applyStep(const Slot& out, const Slot& scores, const Slot& values, const Sizes& sizes);
+Step solveStep(std::span<const Slot> results, std::span<const Slot> operands, const Sizes& sizes);
+
+}  // namespace lathe::reference
