@@ -7,7 +7,7 @@ import subprocess
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CXX = {".h", ".cpp", ".cu", ".cuh"}
-SOURCES = CXX | {".td", ".py", ".sh", ".txt", ".cmake", ".mlir", ".lathe"}
+SOURCES = CXX | {".td", ".py", ".sh", ".txt", ".cmake"}
 UNTRACKED = {".git", ".venv", "build", "__pycache__"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*["<]([^">]+)[">]', re.MULTILINE)
 # LLVM's headers beyond these take as long to read as MLIR's, and so count as MLIR.

@@ -19,7 +19,7 @@ SKIPPED = 77
 MAX_COLUMNS = 100
 MAX_LINES = 400
 # Written in pieces, so that this file passes its own check.
-FORBIDDEN = re.compile("TO" "DO|FIX" "ME|X" "XX|HA" "CK|not " "implemented|not " "yet implemented")
+FORBIDDEN = re.compile("TO" "DO|FIX" "ME|\\bX" "XX\\b|HA" "CK|not (yet )?" "implemented")
 
 
 def report(problems, rule):

@@ -35,7 +35,7 @@ makeBundle() {
 bundleReadme() {
   cat <<'TEXT'
 bin/lathe_gpu_test checks every kernel on this GPU against the interpreter, in fp64.
-bin/lathe bench --suite h200 --json h200.json measures them; LATHE_NVRTC_PATH=FILE names libnvrtc.so.
+bin/lathe bench --suite h200 --json h200.json measures them (LATHE_NVRTC_PATH names libnvrtc).
 TEXT
 }
 

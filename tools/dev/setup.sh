@@ -86,7 +86,8 @@ setupPython() {
   fi
   if [[ -z ${LATHE_NVRTC_PATH:-} ]]; then
     LATHE_NVRTC_PATH=$(venvNvrtc)
-    [[ -n $LATHE_NVRTC_PATH ]] || fail "$nvrtcPackage brought no libnvrtc: remove .venv and run again"
+    [[ -n $LATHE_NVRTC_PATH ]] ||
+      fail "$nvrtcPackage brought no libnvrtc: remove .venv and run again"
   fi
   export LATHE_NVRTC_PATH
   PATH=$venv/bin:$PATH
@@ -110,7 +111,7 @@ installPython() {
   echo "$wanted" >"$stamp"
 }
 
-# Sets LATHE_NVRTC_PATH where a toolkit has an NVRTC new enough to know every architecture of the tests.
+# Sets LATHE_NVRTC_PATH where a toolkit has an NVRTC that knows every architecture of the tests.
 findNvrtc() {
   if [[ -n ${LATHE_NVRTC_PATH:-} ]]; then
     [[ -e $LATHE_NVRTC_PATH ]] ||
