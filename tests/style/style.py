@@ -67,7 +67,7 @@ def check_layout(_):
         ]
         if path.suffix in CXX | {".td"} and len(lines) > MAX_LINES:
             problems.append(f"{name}: {len(lines)} lines")
-        if path.suffix in {".h", ".cuh"} and "#pragma once" not in lines:
+        if path.suffix == ".h" and "#pragma once" not in lines:
             problems.append(f"{name}: no #pragma once")
     return report(problems, f"{MAX_COLUMNS} columns, {MAX_LINES} lines, one idea a file")
 

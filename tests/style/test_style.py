@@ -54,8 +54,8 @@ class Checks(unittest.TestCase):
         self.assertIn("a.cpp: 401 lines", self.run_check(style.check_layout)[1])
 
     def test_layout_asks_for_a_guard(self):
-        self.write("a.cuh", "int x;\n")
-        self.assertIn("a.cuh: no #pragma once", self.run_check(style.check_layout)[1])
+        self.write("a.h", "int x;\n")
+        self.assertIn("a.h: no #pragma once", self.run_check(style.check_layout)[1])
 
     def test_words_names_unfinished_work(self):
         self.write("notes.md", "fine\n" + "TO" + "DO: more\n")
