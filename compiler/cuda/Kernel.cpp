@@ -22,7 +22,7 @@ int bytes(DType dtype) { return dtype == DType::f32 ? 4 : 2; }
 std::string toString(const Tile& tile) {
   return "c" + std::to_string(tile.chunk) + " b" + std::to_string(tile.block) + " v" +
          std::to_string(tile.blockV) + " s" + std::to_string(tile.stages) + " k" +
-         std::to_string(tile.splitK);
+         std::to_string(tile.splitK) + " x" + std::to_string(tile.columns);
 }
 
 double apply(Op op, double x, double y) {

@@ -31,11 +31,12 @@ struct Tile {
   int blockV = 64;  ///< Columns of the state held by one thread block.
   int stages = 2;   ///< Blocks of tokens in flight from global to shared memory.
   int splitK = 1;   ///< Lanes that share one column of the state (step, sequential).
+  int columns = 1;  ///< Columns that one lane holds (step, sequential).
 
   auto operator<=>(const Tile&) const = default;
 };
 
-std::string toString(const Tile& tile);  ///< "c16 b64 v64 s2 k1"
+std::string toString(const Tile& tile);  ///< "c16 b64 v64 s2 k1 x1"
 
 /// One strided operand of a launch, as the kernel sees it. Strides count elements; the last axis is
 /// contiguous.

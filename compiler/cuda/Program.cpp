@@ -193,10 +193,9 @@ std::string mapCode(const Node& node, const std::function<std::string(int)>& arg
   return call + ")";
 }
 
-void writeReduction(Text& text, const Node& node, const std::string& name, const std::string& value,
+void writeReduction(Text& text, bool largest, const std::string& name, const std::string& value,
                     const std::string& inside, const std::string& length) {
-  bool largest = node.kind == Node::Kind::max;
-  text.line("    float ", name, " = ", largest ? literal(-INFINITY) : "0.0f", ";");
+  text.line("    ", name, " = ", largest ? literal(-INFINITY) : "0.0f", ";");
   text.line("#pragma unroll");
   text.line("    for (int i = 0; i < ", length, "; ++i)");
   if (largest)
@@ -308,11 +307,12 @@ void Program::writeRowProgram(Text& text) const {
       std::string value = argument(node.args[0]);
       if (node.kind == Node::Kind::contract)
         value += " * " + argument(node.args[1]);
-      writeReduction(text, node, name, value,
+      bool largest = node.kind == Node::Kind::max;
+      text.line("    float ", name, ";");
+      writeReduction(text, largest, name, value,
                      "inRow<" + std::to_string(signature.dims.at(node.name)) + ">(i, lane)",
                      "rowLength<" + std::to_string(over) + ">");
-      text.line("    ", name, " = warp", node.kind == Node::Kind::max ? "Max(" : "Sum(", name,
-                ");");
+      text.line("    ", name, " = warp", largest ? "Max(" : "Sum(", name, ");");
     } else {
       throw std::logic_error("row program: unexpected node " + name);
     }

@@ -104,9 +104,8 @@ private:
 /// The code of one map, of arguments that `argument` names.
 std::string mapCode(const Node& node, const std::function<std::string(int)>& argument);
 
-/// Declares `name`: the sum (or maximum, by the node's kind) of `value` over i in [0, length) where
-/// `inside` holds.
-void writeReduction(Text& text, const Node& node, const std::string& name, const std::string& value,
+/// Sets `name` to the sum (or the maximum) of `value` over i in [0, length) where `inside` holds.
+void writeReduction(Text& text, bool largest, const std::string& name, const std::string& value,
                     const std::string& inside, const std::string& length);
 
 /// The C++ name of a dtype in the templates.

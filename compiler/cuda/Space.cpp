@@ -50,76 +50,82 @@ Occupancy occupancy(const KernelSource& kernel, int registers, const Device& dev
   return {resident, ceilDivide(total, (long long)device.multiprocessors * resident)};
 }
 
-/// A chunk's dependent chain of tensor core instructions (about 33 cycles each on Hopper) against
-/// their issue (8 cycles of a quarter of a multiprocessor each), with the barriers of a block;
-/// measured constants, see docs/performance.md.
+/// Instructions of the tensor cores at the rate at which warps get them through, the barriers of a
+/// block, and what a load that nothing hides costs. Fitted to an H200 at K = V = 128, within 15 %
+/// (docs/performance.md).
 Cost scanCost(const Plan& plan, const Signature& signature, const Tile& tile,
               const KernelSource& kernel, const Device& device, long long batchHeads) {
-  constexpr double chain = 33, issue = 2, barriers = 1200, perChunk = 300;
+  constexpr double issue = 4.9, chunkStart = 190, barriers = 2470, channelBarriers = 4200,
+                   channelWork = 8800, exposedLoad = 1640;
+  bool channels = plan.scan->decay == DecayKind::vector;
   int k = (signature.dims.at(plan.scan->keyDim) + 15) / 16, chunk = tile.chunk / 16,
       warps = tile.blockV / 16;
   int width = signature.compute == DType::f32 ? 2 : 1;
-  int chunks = tile.block / tile.chunk;
-  double read = 2.0 * k * chunk, update = 2.0 * k * chunk, local = chunk * (chunk + 1);
-  double scores = 2.0 * k * chunk * (chunk + 1) / 2;
-  if (plan.scan->decay == DecayKind::vector)
-    scores = 40.0 * k;  // on the ordinary pipes, in the same unit
-  double instructions = width * chunks * (warps * (read + update + local) + scores);
-  double latency = barriers + chunks * (perChunk + chain * width * (k + 2 * chunk) +
-                                        chain * width * k * scores / (warps * 2 * k));
+  double perWarp = 4.0 * k * chunk + chunk * (chunk + 1);
+  double scores = channels ? 0 : double(k) * chunk * (chunk + 1);
   Cost cost;
   cost.registers = 8 * k + 8 * chunk + 72;
   Occupancy fit = occupancy(kernel, std::min(cost.registers, 255), device, batchHeads);
-  cost.cycles = fit.waves * std::max(fit.resident * instructions * issue, latency) / tile.block;
+  double perChunk = chunkStart + fit.resident * width * (warps * perWarp + scores) * issue +
+                    (channels ? channelWork * k / 8 / warps : 0);
+  double perBlock = (channels ? channelBarriers : barriers) + tile.block / tile.chunk * perChunk +
+                    (tile.stages == 1 ? exposedLoad / fit.resident : 0);
+  cost.cycles = fit.waves * perBlock / tile.block;
   return cost;
 }
 
-/// Every lane walks its channels of the state for every token; the barriers of a block are shared
-/// by its tokens.
+/// Every lane walks its part of the state for every token, and reads the token's vectors from
+/// shared memory as it goes; the barriers of a block are shared by its tokens.
 Cost tokenCost(const Plan& plan, const Signature& signature, const Tile& tile,
                const KernelSource& kernel, const Device& device, long long batchHeads) {
-  constexpr double operations = 6, exchange = 30, barriers = 2500;
+  constexpr double perElement = 6, perChannel = 16, exchange = 30, barriers = 2500;
   cuda::Axes axes = cuda::tokenAxes(plan, cuda::Analysis(plan)).axes;
   int length = (signature.dims.at(axes.key) + tile.splitK - 1) / tile.splitK;
   int states = 0;
   for (const Operand& operand : plan.operands)
     states += operand.kind == Operand::Kind::state &&
               std::count(operand.dims.begin(), operand.dims.end(), axes.key);
-  double work = length * operations;
   int splits = 0;
   for (int lanes = tile.splitK; lanes > 1; lanes /= 2)
     ++splits;
+  double work = length * (perElement * tile.columns + perChannel) + 4.0 * splits * tile.columns;
   Cost cost;
-  cost.registers = length * (states + 2) + 48;
+  cost.registers = length * (tile.columns * (states + 1) + 2) + 48;
   Occupancy fit = occupancy(kernel, std::min(cost.registers, 255), device, batchHeads);
   double latency = work + 2 * exchange * (splits + 4) + barriers / tile.block;
-  double throughput = fit.resident * kernel.threads / 128.0 * (work + 20 * splits);
+  double throughput = fit.resident * kernel.threads / 128.0 * work;
   cost.cycles = fit.waves * std::max(latency, throughput);
   return cost;
 }
 
+/// Tokens of a chunk and of a block that have won somewhere; the smallest block is for tiles that
+/// would not fit otherwise.
+constexpr int scanBlocks[][2] = {{16, 16}, {16, 32}, {16, 64}, {32, 64}, {64, 64}};
+/// Columns of a block, lanes of a column, columns of a lane.
+constexpr int tokenSplits[][3] = {{8, 32, 4},  {16, 16, 4}, {32, 8, 4},
+                                  {32, 16, 4}, {32, 16, 2}, {64, 16, 4}};
+
 std::vector<Tile> enumerate(const Plan& plan, Family family, const Signature& signature) {
   std::vector<Tile> tiles;
-  cuda::Axes axes = cuda::tokenAxes(plan, cuda::Analysis(plan)).axes;
-  int columns = axes.value.empty() ? 1 : signature.dims.at(axes.value);
   if (family == Family::scan) {
-    columns = (signature.dims.at(plan.scan->valueDim) + 15) / 16 * 16;
-    for (int chunk : {16, 32, 64})
-      for (int block : {16, 32, 64})
-        for (int blockV : {16, 32, 64, 128})
-          for (int stages : {1, 2, 3})
-            if (block >= chunk && blockV <= columns + 15 && (blockV <= columns || blockV == 16) &&
-                !(plan.scan->decay == DecayKind::vector && chunk != 16))
-              tiles.push_back({chunk, block, blockV, stages, 1});
+    int columns = signature.dims.at(plan.scan->valueDim);
+    for (auto [chunk, block] : scanBlocks)
+      for (int blockV : {16, 32, 64, 128})
+        for (int stages : {1, 2}) {
+          bool fits = blockV == 16 ? columns <= 16 : blockV < columns + blockV / 2;
+          bool channels = plan.scan->decay == DecayKind::vector;
+          if (fits && !(channels && chunk != 16) && !(block == 16 && (stages > 1 || blockV > 64)))
+            tiles.push_back({chunk, block, blockV, stages, 1, 1});
+        }
     return tiles;
   }
-  for (int blockV : {8, 16, 32, 64, 128})
-    for (int splitK : {1, 2, 4, 8, 16, 32})
-      for (int block : {8, 16})
-        if (blockV * splitK % 32 == 0 && blockV * splitK >= 32 && blockV * splitK <= 512 &&
-            (blockV < 2 * columns || blockV == 8 || blockV * splitK == 32) &&
-            (family == Family::sequential) == (block == 16))
-          tiles.push_back({0, block, blockV, 1, splitK});
+  cuda::Axes axes = cuda::tokenAxes(plan, cuda::Analysis(plan)).axes;
+  int columns = axes.value.empty() ? 1 : signature.dims.at(axes.value);
+  for (auto [blockV, splitK, laneColumns] : tokenSplits) {
+    bool suits = family == Family::step ? blockV < 64 : blockV > 8;
+    if (suits && (blockV <= 16 || blockV < columns + blockV / 2))
+      tiles.push_back({0, family == Family::step ? 8 : 16, blockV, 1, splitK, laneColumns});
+  }
   return tiles;
 }
 

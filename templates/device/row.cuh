@@ -29,3 +29,40 @@ __device__ __forceinline__ void storeRow(T* row, const float (&x)[rowLength<N>],
       row[column] = fromFloat<T>(i < rowLength<N> && inside ? x[i < rowLength<N> ? i : 0] : 0.0f);
   }
 }
+
+/// N neighbouring elements, of which `valid` exist, in one access where the address allows it.
+template <int N, class T>
+__device__ __forceinline__ void loadNeighbours(float (&x)[N], const T* source, int valid) {
+  struct __align__(N * sizeof(T)) Pack {
+    T elements[N];
+  };
+  if (valid >= N && uint64(source) % sizeof(Pack) == 0) {
+    Pack pack = *reinterpret_cast<const Pack*>(source);
+#pragma unroll
+    for (int i = 0; i < N; ++i)
+      x[i] = toFloat(pack.elements[i]);
+  } else {
+#pragma unroll
+    for (int i = 0; i < N; ++i)
+      x[i] = i < valid ? toFloat(source[i]) : 0.0f;
+  }
+}
+
+template <int N, class T>
+__device__ __forceinline__ void storeNeighbours(T* target, const float (&x)[N], int valid) {
+  struct __align__(N * sizeof(T)) Pack {
+    T elements[N];
+  };
+  if (valid >= N && uint64(target) % sizeof(Pack) == 0) {
+    Pack pack;
+#pragma unroll
+    for (int i = 0; i < N; ++i)
+      pack.elements[i] = fromFloat<T>(x[i]);
+    *reinterpret_cast<Pack*>(target) = pack;
+  } else {
+#pragma unroll
+    for (int i = 0; i < N; ++i)
+      if (i < valid)
+        target[i] = fromFloat<T>(x[i]);
+  }
+}

@@ -1,9 +1,10 @@
 // One token at a time, for any recurrence: the step (decode) and sequential families.
 //
-// A thread block holds kBlockV columns of a head's state in fp32 registers, each column shared by
-// kSplitK neighbouring groups of lanes: lane l has column l % (32 / kSplitK) of its warp and the
-// key channels i * kSplitK + l / (32 / kSplitK). What does not depend on the state is computed for
-// kBlock tokens at a time by whole warps, into shared memory.
+// A thread block holds kBlockV columns of a head's state in fp32 registers. A lane holds kColumns
+// neighbouring columns, shared by kSplitK lanes of its warp: lane l has the columns from
+// l % (32 / kSplitK) * kColumns of its warp's and the key channels i * kSplitK + l / (32 /
+// kSplitK). What does not depend on the state is computed for kBlock tokens at a time by whole
+// warps, into shared memory.
 
 /// Sums over the lanes that share a column.
 template <class V> __device__ __forceinline__ float sumOverSplit(float x) {
@@ -27,7 +28,7 @@ template <class V> __device__ __forceinline__ void runTokens(const Args& args, c
   const int batch = blockIdx.x / V::kTiles / args.heads;
   float* slots = reinterpret_cast<float*>(shared + V::kSlotOffset);
   typename V::State state;
-  state.local = warp * (32 / V::kSplitK) + lane % (32 / V::kSplitK);
+  state.local = (warp * (32 / V::kSplitK) + lane % (32 / V::kSplitK)) * V::kColumns;
   state.column = tile * V::kBlockV + state.local;
   state.part = lane / (32 / V::kSplitK);
   state.load(args, batch, head);
@@ -49,5 +50,5 @@ template <class V> __device__ __forceinline__ void runTokens(const Args& args, c
       state.advance(args, shared, token, batch, head, firstToken);
     __syncthreads();
   }
-  state.store(args, batch, head, tile);
+  state.store(args, batch, head);
 }
