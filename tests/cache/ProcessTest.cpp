@@ -19,7 +19,7 @@ template <typename Body> int failures(int count, Body body) {
   for (int i = 0; i < count; ++i) {
     pid_t child = fork();
     if (child == 0)
-      _exit(body(i));
+      _exit([&]() noexcept -> int { return body(i); }());
     children.push_back(child);
   }
   int failed = 0;

@@ -91,7 +91,7 @@ inline void setAge(const fs::path& path, double seconds) {
 template <typename Body> int inChild(Body body) {
   pid_t child = fork();
   if (child == 0)
-    _exit(body());
+    _exit([&]() noexcept -> int { return body(); }());
   int status = 0;
   waitpid(child, &status, 0);
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);

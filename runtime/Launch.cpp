@@ -1,0 +1,96 @@
+#include "runtime/Launch.h"
+
+#include "runtime/Binding.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+namespace lathe {
+
+TensorView contiguous(void* data, DType dtype, std::vector<std::int64_t> shape, int device) {
+  TensorView view{data, dtype, std::move(shape), {}, device};
+  view.strides.resize(view.shape.size());
+  std::int64_t stride = 1;
+  for (std::size_t axis = view.shape.size(); axis-- > 0; stride *= view.shape[axis])
+    view.strides[axis] = stride;
+  return view;
+}
+
+bool Binder::Slot::written() const {
+  return kind == Operand::Kind::output || role == KernelSource::Slot::Role::final;
+}
+
+Binder::Binder(const Plan& plan, const KernelSource& source, const Signature& signature)
+    : variant(plan.variant), entry(source.entry), threads(source.threads),
+      sharedBytes(unsigned(source.sharedBytes)), tiles(source.tilesPerHead) {
+  for (const KernelSource::Slot& slot : source.tensors)
+    expected.push_back(binding::slotOf(plan, slot, signature));
+  for (int operand : source.constants)
+    constants.push_back(plan.operands.at(operand).name);
+  if (!source.constants.empty())
+    defaults = lathe::defaultConstants(plan, signature, source);
+  std::size_t bytes = binding::bytes(expected.size(), constants.size());
+  if (bytes > LaunchPlan::maxArgumentBytes)
+    throw ArgumentError("kernel " + entry + " takes " + std::to_string(expected.size()) +
+                        " tensors and " + std::to_string(constants.size()) + " constants, " +
+                        std::to_string(bytes) + " bytes; a launch passes at most " +
+                        std::to_string(LaunchPlan::maxArgumentBytes));
+}
+
+LaunchPlan Binder::bind(std::span<const TensorView> given, std::span<const float> values) const {
+  if (given.size() != expected.size())
+    throw ArgumentError(std::to_string(given.size()) + " tensors were given; kernel " + entry +
+                        " takes " + std::to_string(expected.size()) + ": " +
+                        binding::names(expected));
+  if (values.empty())
+    values = defaults;
+  if (values.size() != constants.size())
+    throw ArgumentError(std::to_string(values.size()) + " constants were given; kernel " + entry +
+                        " takes " + std::to_string(constants.size()));
+  binding::Sizes sizes = binding::check(expected, given);
+
+  LaunchPlan plan;
+  plan.grid = binding::gridOf(sizes, tiles);
+  plan.threads = threads;
+  plan.sharedBytes = sharedBytes;
+  plan.device = sizes.device;
+  plan.argumentBytes = binding::bytes(expected.size(), constants.size());
+  std::byte* at = plan.argument.data();
+  std::memset(at, 0, plan.argumentBytes);
+  for (std::size_t i = 0; i < expected.size(); ++i, at += sizeof(KernelTensor)) {
+    KernelTensor tensor = binding::pack(expected[i], given[i], sizes.heads);
+    std::memcpy(at, &tensor, sizeof(tensor));
+  }
+  const std::int32_t numbers[] = {std::int32_t(sizes.batch), std::int32_t(sizes.tokens),
+                                  std::int32_t(sizes.heads), tiles};
+  std::memcpy(at, numbers, sizeof(numbers));
+  if (!values.empty())
+    std::memcpy(at + sizeof(numbers), values.data(), values.size_bytes());
+  return plan;
+}
+
+std::vector<TensorView> Binder::arguments(const Call& call) const {
+  return binding::arguments(variant, expected, call);
+}
+
+std::vector<float> Binder::constantsOf(const Call& call) const {
+  std::vector<float> values = defaults;
+  for (const auto& [name, value] : call.constants) {
+    auto found = std::find(constants.begin(), constants.end(), name);
+    if (found == constants.end())
+      throw ArgumentError("there is no constant '" + name + "'; " + variant +
+                          (constants.empty() ? " has none" : " has " + binding::join(constants)));
+    values[found - constants.begin()] = value;
+  }
+  return values;
+}
+
+LaunchPlan Binder::bind(const Call& call) const { return bind(arguments(call), constantsOf(call)); }
+
+LaunchPlan bind(const Plan& plan, const KernelSource& source, const Signature& signature,
+                const Call& call) {
+  return Binder(plan, source, signature).bind(call);
+}
+
+}  // namespace lathe

@@ -1,0 +1,107 @@
+// The arguments of a call to the bytes that a kernel takes. Host code only: all but the launch
+// itself works without a GPU.
+#pragma once
+
+#include "compiler/cuda/Kernel.h"
+#include "runtime/Error.h"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace lathe {
+
+/// A strided tensor in the memory of a GPU, not owned. Logical shapes, whatever the layout: inputs
+/// [batch, tokens, heads', dims], outputs [batch, tokens, heads, dims], params [heads, dims],
+/// states [batch, heads, dims], where dims are those of the operand as the spec declares it, none
+/// for a scalar.
+struct TensorView {
+  void* data = nullptr;
+  DType dtype = DType::f32;
+  std::vector<std::int64_t> shape;
+  std::vector<std::int64_t> strides;  ///< In elements, one for each axis.
+  int device = 0;
+};
+
+/// A view of memory that holds `shape` densely, last axis fastest.
+TensorView contiguous(void* data, DType dtype, std::vector<std::int64_t> shape, int device = 0);
+
+/// The arguments of one call by the names that the spec gives them. For callers that count
+/// microseconds, Binder::bind takes the same in the order of its slots.
+struct Call {
+  std::map<std::string, TensorView> tensors;  ///< Inputs, params and outputs: all of them.
+  std::map<std::string, TensorView> initial,
+      final;                               ///< States; absent: starts from zero, is not wanted.
+  std::map<std::string, float> constants;  ///< Absent: the default of the spec.
+};
+
+/// All that a launch needs. The argument is the one of compiler/cuda/Kernel.h.
+struct LaunchPlan {
+  static constexpr std::size_t maxArgumentBytes = 4096;  ///< Kernel parameters before CUDA 12.1.
+
+  alignas(8) std::array<std::byte, maxArgumentBytes> argument;
+  std::size_t argumentBytes = 0;
+  unsigned grid = 0;  ///< Blocks; 0: there is nothing to do.
+  unsigned threads = 0;
+  unsigned sharedBytes = 0;
+  int device = 0;
+};
+
+/// Checks calls of one kernel and packs its argument. Names are looked up once, here; binding
+/// allocates nothing. Thread-safe.
+class Binder {
+public:
+  /// One tensor of the kernel: what the call must pass there.
+  struct Slot {
+    std::string name;  ///< "q"; for states "initial S" and "final S".
+    std::string operand;
+    Operand::Kind kind;
+    KernelSource::Slot::Role role;
+    DType dtype;
+    int leading;  ///< Axes before those of the operand: 3 of a token, 2 of a state, 1 of a param.
+    std::vector<std::string> dims;
+    std::vector<std::int64_t> sizes;  ///< Of dims.
+
+    bool written() const;  ///< Outputs and final states.
+    bool mayBeAbsent() const { return kind == Operand::Kind::state; }
+  };
+
+  /// Throws ArgumentError where the signature lacks a dimension or dtype of the kernel, or the
+  /// argument is too large.
+  Binder(const Plan& plan, const KernelSource& source, const Signature& signature);
+
+  const std::vector<Slot>& slots() const { return expected; }
+  const std::vector<std::string>& constantNames() const { return constants; }
+  const std::vector<float>& defaultConstants() const { return defaults; }
+
+  /// Arguments in the order of `slots()`, a state with null data being absent; constants in that of
+  /// `constantNames()`, or none for the defaults of the spec. Any strides, also zero or negative,
+  /// as long as the axes of the operand itself are dense; a param is dense altogether. An input may
+  /// have fewer heads than the outputs, which they divide. Throws ArgumentError.
+  LaunchPlan bind(std::span<const TensorView> arguments,
+                  std::span<const float> constants = {}) const;
+
+  /// The arguments of a call in the order of `slots()`. Throws ArgumentError for names that are
+  /// missing or unknown.
+  std::vector<TensorView> arguments(const Call& call) const;
+  std::vector<float> constantsOf(const Call& call) const;
+  LaunchPlan bind(const Call& call) const;
+
+private:
+  std::string variant, entry;
+  std::vector<Slot> expected;
+  std::vector<std::string> constants;
+  std::vector<float> defaults;
+  unsigned threads, sharedBytes;
+  int tiles;
+};
+
+/// Binds one call once.
+LaunchPlan bind(const Plan& plan, const KernelSource& source, const Signature& signature,
+                const Call& call);
+
+}  // namespace lathe
