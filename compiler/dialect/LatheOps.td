@@ -118,7 +118,7 @@ def Lathe_MapOp : Lathe_TokenOp<"map", [IsolatedFromAbove, Pure, SingleBlock]> {
     Operands broadcast over the dimensions that they lack; the result has the dimensions of all. A map of one scalar
     operation is written with its name alone:
 
-        %0 = lathe.map arith.mulf(%k, %v) : (!lathe.value<K>, !lathe.value<V>) -> !lathe.value<K, V>
+        %0 = lathe.map arith.mulf(%k, %v) : <K>, <V> -> <K, V>
   }];
   let arguments = (ins Variadic<Lathe_Value>:$inputs);
   let results = (outs Lathe_Value:$result);
@@ -156,7 +156,7 @@ def Lathe_ContractOp : Lathe_TokenOp<"contract", [Pure]> {
   let arguments = (ins Lathe_Value:$lhs, Lathe_Value:$rhs, StrAttr:$dim);
   let results = (outs Lathe_Value:$result);
   let assemblyFormat = [{
-    $lhs `,` $rhs `over` $dim attr-dict `:` functional-type(operands, results)
+    $lhs `,` $rhs `over` $dim attr-dict `:` type($lhs) `,` type($rhs) `->` type($result)
   }];
   let hasVerifier = 1;
 }
@@ -181,7 +181,8 @@ def Lathe_AffineOp : Lathe_TokenOp<"affine", [AttrSizedOperandSegments, Pure]> {
     rights and keys have at most the first, values at most the second. The value of a state that has one dimension only
     (a normaliser) is a scalar.
 
-        %1 = lathe.affine %S decay(%g) rank1(%a * %b) outer(%k * %v) : (...) -> !lathe.value<K, V>
+        %1 = lathe.affine %S decay(%g) rank1(%a * %b) outer(%k * %v)
+            : <K, V>, <>, <K>, <K>, <K>, <V> -> <K, V>
   }];
   let arguments = (ins Lathe_Value:$state, Variadic<Lathe_Value>:$decays,
                        Variadic<Lathe_Value>:$lefts, Variadic<Lathe_Value>:$rights,
@@ -228,8 +229,8 @@ def Lathe_ScoresOp : Lathe_TokenOp<"scores", [Pure]> {
                        UnitAttr:$strict);
   let results = (outs Lathe_Value:$result);
   let assemblyFormat = [{
-    $x `,` $y (`decay` `(` $decay^ `)`)? `over` $dim (`strict` $strict^)? attr-dict `:`
-    functional-type(operands, results)
+    $x `,` $y (`decay` `(` $decay^ `:` type($decay) `)`)? `over` $dim (`strict` $strict^)? attr-dict
+    `:` type($x) `,` type($y) `->` type($result)
   }];
   let hasVerifier = 1;
 }
@@ -238,7 +239,9 @@ def Lathe_ApplyOp : Lathe_TokenOp<"apply", [Pure]> {
   let summary = "Scores times values: the sum over source tokens j of A_ij v_j";
   let arguments = (ins Lathe_Value:$scores, Lathe_Value:$values);
   let results = (outs Lathe_Value:$result);
-  let assemblyFormat = "$scores `,` $values attr-dict `:` functional-type(operands, results)";
+  let assemblyFormat = [{
+    $scores `,` $values attr-dict `:` type($scores) `,` type($values) `->` type($result)
+  }];
   let hasVerifier = 1;
 }
 

@@ -8,18 +8,49 @@ using namespace mlir;
 
 namespace lathe {
 
-/// `arith.mulf(%a, %b) : (...) -> T` or `(%a, %b) : (...) -> T { region }`.
+/// <K>, <V> -> <K, V>: types of this dialect without their name.
+static ParseResult parseTypes(OpAsmParser& parser, llvm::SmallVectorImpl<Type>& inputs,
+                              Type& result) {
+  const auto parseOne = [&](Type& type) -> ParseResult {
+    ValueType value;
+    if (parser.parseCustomTypeWithFallback(value))
+      return failure();
+    type = value;
+    return success();
+  };
+  if (parser.parseColon())
+    return failure();
+  if (failed(parser.parseOptionalArrow())) {
+    if (parser.parseCommaSeparatedList([&] { return parseOne(inputs.emplace_back()); }) ||
+        parser.parseArrow())
+      return failure();
+  }
+  return parseOne(result);
+}
+
+static void printTypes(OpAsmPrinter& printer, Operation* op) {
+  const auto printOne = [&](Type type) {
+    printer.printStrippedAttrOrType(llvm::cast<ValueType>(type));
+  };
+  printer << " : ";
+  llvm::interleaveComma(op->getOperandTypes(), printer, printOne);
+  printer << (op->getNumOperands() ? " -> " : "-> ");
+  printOne(op->getResult(0).getType());
+}
+
+/// `arith.mulf(%a, %b) : <K>, <V> -> <K, V>` or `(%a, %b) : <K>, <V> -> <K, V> { region }`.
 ParseResult MapOp::parse(OpAsmParser& parser, OperationState& result) {
   StringRef scalar;
   const SMLoc at = parser.getCurrentLocation();
   const bool isShort = succeeded(parser.parseOptionalKeyword(&scalar));
   llvm::SmallVector<OpAsmParser::UnresolvedOperand> operands;
-  FunctionType type;
+  llvm::SmallVector<Type> inputs;
+  Type type;
   if (parser.parseOperandList(operands, OpAsmParser::Delimiter::Paren) ||
-      parser.parseOptionalAttrDict(result.attributes) || parser.parseColonType(type) ||
-      parser.resolveOperands(operands, type.getInputs(), at, result.operands))
+      parser.parseOptionalAttrDict(result.attributes) || parseTypes(parser, inputs, type) ||
+      parser.resolveOperands(operands, inputs, at, result.operands))
     return failure();
-  result.addTypes(type.getResults());
+  result.addTypes(type);
   Region* body = result.addRegion();
   if (!isShort)
     return parser.parseRegion(*body);
@@ -49,8 +80,7 @@ void MapOp::print(OpAsmPrinter& printer) {
   printer.printOperands(getInputs());
   printer << ")";
   printer.printOptionalAttrDict((*this)->getAttrs());
-  printer << " : ";
-  printer.printFunctionalType(*this);
+  printTypes(printer, *this);
   if (!isShort) {
     printer << " ";
     printer.printRegion(getBody());
@@ -80,7 +110,8 @@ static void printPairs(OpAsmPrinter& printer, StringRef name, OperandRange first
 
 ParseResult AffineOp::parse(OpAsmParser& parser, OperationState& result) {
   Operands state(1), decays, lefts, rights, keys, values;
-  FunctionType type;
+  llvm::SmallVector<Type> inputs;
+  Type type;
   const SMLoc at = parser.getCurrentLocation();
   if (parser.parseOperand(state[0]))
     return failure();
@@ -91,7 +122,7 @@ ParseResult AffineOp::parse(OpAsmParser& parser, OperationState& result) {
     return failure();
   if (succeeded(parser.parseOptionalKeyword("outer")) && parsePairs(parser, keys, values))
     return failure();
-  if (parser.parseOptionalAttrDict(result.attributes) || parser.parseColonType(type))
+  if (parser.parseOptionalAttrDict(result.attributes) || parseTypes(parser, inputs, type))
     return failure();
 
   Operands all;
@@ -101,8 +132,8 @@ ParseResult AffineOp::parse(OpAsmParser& parser, OperationState& result) {
     segments.push_back(static_cast<int32_t>(segment->size()));
   }
   llvm::copy(segments, result.getOrAddProperties<Properties>().operandSegmentSizes.begin());
-  result.addTypes(type.getResults());
-  return parser.resolveOperands(all, type.getInputs(), at, result.operands);
+  result.addTypes(type);
+  return parser.resolveOperands(all, inputs, at, result.operands);
 }
 
 void AffineOp::print(OpAsmPrinter& printer) {
@@ -112,8 +143,7 @@ void AffineOp::print(OpAsmPrinter& printer) {
   printPairs(printer, "rank1", getLefts(), getRights());
   printPairs(printer, "outer", getKeys(), getValues());
   printer.printOptionalAttrDict((*this)->getAttrs(), {getOperandSegmentSizeAttr()});
-  printer << " : ";
-  printer.printFunctionalType(*this);
+  printTypes(printer, *this);
 }
 
 }  // namespace lathe

@@ -48,7 +48,16 @@ public:
       add(op);
     for (UpdateOp update : variant.getBody().getOps<UpdateOp>())
       plan.operands[states.lookup(update.getName())].value = nodes.lookup(update.getValue());
-    plan.scan = findScanForm(plan);
+    NoScan why;
+    plan.scan = findScanForm(plan, why);
+    if (!plan.scan) {
+      Operation* at = variant;
+      for (const auto& [op, index] : operands)
+        if (index == why.operand)
+          at = op;
+      plan.remarks.push_back(placeOf(at->getLoc()));
+      plan.remarks.back().text = "the scan family does not run it: " + why.reason;
+    }
     return std::move(plan);
   }
 

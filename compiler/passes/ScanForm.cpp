@@ -6,12 +6,6 @@ namespace lathe {
 
 namespace {
 
-/// Thrown, and caught, where the plan is not a scan.
-struct NoScan {
-  int line;
-  std::string reason;
-};
-
 class ScanFinder {
 public:
   explicit ScanFinder(Plan& plan) : plan(plan), fromState(plan.nodes.size(), false) {
@@ -50,7 +44,7 @@ private:
   const Operand& stateNamed(int operand) const { return plan.operands[operand]; }
 
   [[noreturn]] void refuse(int operand, const std::string& reason) const {
-    throw NoScan{plan.operands[operand].line, "the state " + plan.operands[operand].name + reason};
+    throw NoScan{operand, "the state " + plan.operands[operand].name + reason};
   }
 
   static bool within(const std::vector<std::string>& dims, const std::string& accepted) {
@@ -73,7 +67,7 @@ private:
                                               : " is neither a matrix nor a vector");
     }
     if (form.state == -1)
-      throw NoScan{0, "there is no state of two dimensions"};
+      throw NoScan{-1, "there is no state of two dimensions"};
     for (const Node& node : plan.nodes)
       if (node.kind == Node::Kind::state && node.operand == form.state) {
         form.keyDim = node.dims[0];
@@ -198,11 +192,11 @@ private:
 
 }  // namespace
 
-std::optional<ScanForm> findScanForm(Plan& plan) {
+std::optional<ScanForm> findScanForm(Plan& plan, NoScan& why) {
   try {
     return ScanFinder(plan).run();
   } catch (const NoScan& no) {
-    plan.remarks.push_back({no.line, 1, "the scan family does not run it: " + no.reason});
+    why = no;
     return std::nullopt;
   }
 }

@@ -5,9 +5,14 @@
 
 namespace lathe {
 
-/// The scan form of a plan whose operands, nodes and recurrences are complete. Where there is none,
-/// one remark is added to the plan that says why. A sum of several log-decays becomes a node at the
-/// end.
-std::optional<ScanForm> findScanForm(Plan& plan);
+/// Why the scan family does not run a plan: what is wrong with an operand, or (-1) with the whole.
+struct NoScan {
+  int operand = -1;
+  std::string reason;
+};
+
+/// The scan form of a plan whose operands, nodes and recurrences are complete; none, and `why`,
+/// where there is none. A sum of several log-decays becomes a node at the end.
+std::optional<ScanForm> findScanForm(Plan& plan, NoScan& why);
 
 }  // namespace lathe
