@@ -95,7 +95,8 @@ std::vector<std::string> Nvrtc::options(const std::string& arch) const {
 }
 
 int Nvrtc::run(const std::string& source, const std::string& name,
-               const std::vector<std::string>& options, Compilation& result) const {
+               const std::vector<std::string>& options, Compilation& result,
+               std::string* ptx) const {
   const NvrtcApi& api = library.api;
   NvrtcProgram program = nullptr;
   if (int error = api.createProgram(&program, source.c_str(), name.c_str(), 0, nullptr, nullptr))
@@ -110,11 +111,12 @@ int Nvrtc::run(const std::string& source, const std::string& name,
     api.log(program, result.log.data());
     result.log.resize(size - 1);
   }
+  std::string& product = ptx ? *ptx : result.cubin;
   if (!error)
-    error = api.cubinSize(program, &size);
+    error = ptx ? api.ptxSize(program, &size) : api.cubinSize(program, &size);
   if (!error) {
-    result.cubin.resize(size);
-    error = api.cubin(program, result.cubin.data());
+    product.resize(size);
+    error = ptx ? api.ptx(program, product.data()) : api.cubin(program, product.data());
   }
   api.destroyProgram(&program);
   return error;
@@ -144,6 +146,23 @@ Compilation Nvrtc::compile(const std::string& source, const std::string& entry,
   }
   result.resources = parsePtxasReport(result.log, entry);
   return result;
+}
+
+std::string Nvrtc::ptx(const std::string& source, const std::string& entry,
+                       const std::string& arch) const {
+  std::vector<std::string> given = options(arch);
+  std::erase_if(given, [](const std::string& option) { return option.starts_with("--ptxas"); });
+  given.front() = "--gpu-architecture=compute_" + arch.substr(3);
+  Compilation result;
+  std::string text;
+  if (int error = run(source, entry + ".cu", given, result, &text))
+    throw CompileError("NVRTC " + version() + " cannot compile " + entry + " to PTX for " + arch +
+                           " (" + library.api.getErrorString(error) + "):\n" +
+                           firstError(result.log),
+                       result.log);
+  // NVRTC counts the zero that ends the text.
+  text.resize(text.find_last_not_of('\0') + 1);
+  return text;
 }
 
 }  // namespace lathe

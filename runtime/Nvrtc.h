@@ -48,9 +48,16 @@ public:
   Compilation compile(const std::string& source, const std::string& entry,
                       const std::string& arch) const;
 
+  /// The PTX of the same source, for reading, of the virtual architecture of `arch`: compute_90a
+  /// for sm_90a. Throws as `compile` does.
+  std::string ptx(const std::string& source, const std::string& entry,
+                  const std::string& arch) const;
+
 private:
+  /// Where `ptx` is given, it takes the PTX, and no cubin is made.
   int run(const std::string& source, const std::string& name,
-          const std::vector<std::string>& options, Compilation& result) const;
+          const std::vector<std::string>& options, Compilation& result,
+          std::string* ptx = nullptr) const;
 
   NvrtcLibrary library;
   int major = 0, minor = 0;

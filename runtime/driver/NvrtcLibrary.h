@@ -23,7 +23,9 @@
   F(logSize, nvrtcGetProgramLogSize, int, (NvrtcProgram program, std::size_t* bytes))              \
   F(log, nvrtcGetProgramLog, int, (NvrtcProgram program, char* text))                              \
   F(cubinSize, nvrtcGetCUBINSize, int, (NvrtcProgram program, std::size_t* bytes))                 \
-  F(cubin, nvrtcGetCUBIN, int, (NvrtcProgram program, char* bytes))
+  F(cubin, nvrtcGetCUBIN, int, (NvrtcProgram program, char* bytes))                                \
+  F(ptxSize, nvrtcGetPTXSize, int, (NvrtcProgram program, std::size_t* bytes))                     \
+  F(ptx, nvrtcGetPTX, int, (NvrtcProgram program, char* text))
 
 namespace lathe {
 

@@ -88,6 +88,22 @@ TEST_F(NvrtcCompile, UnknownArchitectures) {
               "'" + std::string(arch) + "' is not a GPU architecture, such as sm_80 or sm_90a");
 }
 
+TEST_F(NvrtcCompile, PtxIsTextForTheVirtualArchitecture) {
+  const std::string source = "extern \"C\" __global__ void k(float* x) { x[0] = 1; }";
+  const std::string ptx = Nvrtc::get().ptx(source, "k", "sm_90a");
+  EXPECT_THAT(ptx, HasSubstr(".target sm_90a"));
+  EXPECT_THAT(ptx, HasSubstr(".entry k("));
+  EXPECT_EQ(ptx.find('\0'), std::string::npos);
+}
+
+TEST_F(NvrtcCompile, PtxOfAMistakeNamesTheLine) {
+  EXPECT_THAT(errorOf<CompileError>([] {
+                Nvrtc::get().ptx("#line 3 \"gla.lathe\"\n__global__ void k() { decay; }", "k",
+                                 "sm_90a");
+              }),
+              HasSubstr("to PTX for sm_90a (NVRTC_ERROR_COMPILATION):\ngla.lathe(3): error: "));
+}
+
 TEST_F(NvrtcCompile, IdentityTellsBuildsApart) {
   EXPECT_THAT(Nvrtc::get().identity(), StartsWith("NVRTC " + Nvrtc::get().version() + " "));
   EXPECT_THAT(Nvrtc::get().identity(), testing::ContainsRegex("(build-id|sha256) [0-9a-f]{40}"));
