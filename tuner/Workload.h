@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -38,26 +39,46 @@ struct HostResult {
 struct Draw {
   std::uint64_t seed = 1;
   bool initialStates = true;
-  double gateScale =
-      1;  ///< Log-decays are log(sigmoid(normal)) times this: 70 gives steps of about -50.
+  /// Log-decays are log(sigmoid(normal)) times this: 70 gives steps of about -50. Params that are
+  /// no log-decays grow by its logarithm, as it is their exponential that scales a decay.
+  double gateScale = 1;
   bool repeatedKeys = false;         ///< Every vector input is one of four, so that keys repeat.
   std::map<std::string, int> heads;  ///< Inputs with fewer heads than the call.
 };
 
 /// Draws every input, param and state. Numbers are rounded to the dtype of their operand, so that a
-/// kernel and the oracle see the same ones.
+/// kernel and the oracle see the same ones; the same arguments give the same numbers.
+///
+/// Inputs and states are normal(0, 1), but for a normaliser's state, which is a sum of positive
+/// keys and therefore their absolute values; params are uniform in [0, 1), a param `in log` is
+/// log(1 - 2^(-5 - head)) (RetNet, arXiv:2307.08621, section 3.1).
 HostCall draw(const Plan& plan, const Signature& signature, const Shape& shape, const Draw& how);
 
+/// How the tensors of a call lie in the memory of a GPU.
+struct Placement {
+  Placement(Layout layout = Layout::bthd) : layout(layout) {}
+
+  Layout layout;
+  int gap = 0;              ///< Elements between two tokens that belong to another tensor.
+  int offset = 0;           ///< Elements by which the data is off its alignment of 256 bytes.
+  bool inPlace = false;     ///< Final states overwrite the initial ones.
+  bool finalStates = true;  ///< Whether final states are asked for.
+  int device = 0;
+};
+
 /// A call on the device: owns its memory. Outputs and final states are poisoned with NaN and stand
-/// between canaries.
+/// between canaries, which also fill the gaps.
 class DeviceCall {
 public:
+  /// A tensor of `host` that has batch 1 is repeated for every batch of `shape`.
   DeviceCall(const Plan& plan, const Signature& signature, const Shape& shape, const HostCall& host,
-             Layout layout = Layout::bthd);
+             Placement placement = {});
 
   const Call& call() const;
+  /// Writes NaN over the outputs and final states, or their initial values where they are in place.
   void poison();
-  /// Outputs and final states as fp64. Throws Error where a canary was written over.
+  /// Waits for the GPU. Outputs and final states as fp64. Throws Error where a canary was written
+  /// over, and what the kernel did wrong.
   HostResult download() const;
 
 private:
@@ -66,7 +87,8 @@ private:
 };
 
 /// RMS(found - expected) / RMS(expected); infinite where `found` has a NaN, or where `expected` is
-/// all zero and `found` is not.
+/// all zero and `found` is not; 0 for tensors without elements. Throws std::invalid_argument where
+/// the shapes differ.
 double errorRatio(const HostTensor& found, const HostTensor& expected);
 
 }  // namespace lathe

@@ -1,0 +1,136 @@
+#include "tuner/Verify.h"
+
+#include "runtime/driver/Cuda.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+
+namespace lathe {
+
+namespace {
+
+std::string text(double number) {
+  char digits[32];
+  std::snprintf(digits, sizeof(digits), "%.3g", number);
+  return digits;
+}
+
+bool sameBits(const std::map<std::string, HostTensor>& a,
+              const std::map<std::string, HostTensor>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& x, const auto& y) {
+    const std::vector<double>&left = x.second.data, &right = y.second.data;
+    return x.first == y.first && left.size() == right.size() &&
+           (left.empty() ||
+            std::memcmp(left.data(), right.data(), left.size() * sizeof(double)) == 0);
+  });
+}
+
+/// What the verifier asks for beside the shape.
+struct Sample {
+  const char* name;
+  Shape shape;
+  Draw how;
+  Layout layout;
+};
+
+std::vector<Sample> samplesOf(const Problem& problem) {
+  bool step = problem.family == Family::step;
+  Draw small{.seed = 1, .initialStates = false};
+  Draw awkward{.seed = 2};
+  Draw strong{.seed = 3, .gateScale = 70, .repeatedKeys = true};
+  for (const Operand& operand : problem.plan->operands)
+    if (operand.kind == Operand::Kind::input && !operand.dims.empty()) {
+      awkward.heads[operand.name] = 1;
+      break;
+    }
+  return {{"a small call", {1, step ? 1 : 64, 1}, small, Layout::bthd},
+          {"an awkward call", {2, step ? 5 : 150, 2}, awkward, Layout::bhtd},
+          {"strong gates", {1, step ? 7 : 77, 2}, strong, Layout::bthd}};
+}
+
+}  // namespace
+
+double tolerance(const Plan& plan, const Signature& signature, const std::string& tensor) {
+  constexpr double single = 0.001, half = 0.004, channels = 0.005;
+  auto operand = std::find_if(plan.operands.begin(), plan.operands.end(),
+                              [&](const Operand& own) { return own.name == tensor; });
+  bool isSingle = operand != plan.operands.end() &&
+                  signature.dtypes.at(std::size_t(operand - plan.operands.begin())) == DType::f32;
+  if (signature.compute == DType::f32 && isSingle)
+    return single;
+  bool vector = plan.scan && plan.scan->decay == DecayKind::vector;
+  return vector && signature.compute == DType::bf16 ? channels : half;
+}
+
+Verdict judge(const Plan& plan, const Signature& signature, const HostResult& found,
+              const HostResult& expected) {
+  Verdict verdict;
+  auto compare = [&](const std::map<std::string, HostTensor>& given, const char* kind,
+                     const std::string& name, const HostTensor& reference) {
+    auto own = given.find(name);
+    if (own == given.end())
+      return;  // a final state that the call did not ask for
+    double limit = tolerance(plan, signature, name), ratio = errorRatio(own->second, reference);
+    verdict.error = std::max(verdict.error, ratio);
+    if (ratio <= limit)
+      return;
+    verdict.passed = false;
+    verdict.reason += (verdict.reason.empty() ? "" : ", ") + (kind + (" '" + name)) +
+                      "' is off by " + text(ratio) + " of its RMS, at most " + text(limit) +
+                      " is right";
+  };
+  for (const auto& [name, tensor] : expected.outputs)
+    compare(found.outputs, "output", name, tensor);
+  for (const auto& [name, tensor] : expected.states)
+    compare(found.states, "state", name, tensor);
+  return verdict;
+}
+
+bool identical(const HostResult& a, const HostResult& b) {
+  return sameBits(a.outputs, b.outputs) && sameBits(a.states, b.states);
+}
+
+TwoRuns runTwice(const PreparedKernel& kernel, DeviceCall& call) {
+  Stream stream;
+  TwoRuns runs;
+  for (HostResult* result : {&runs.first, &runs.second}) {
+    call.poison();
+    kernel.launch(call.call(), stream);
+    stream.synchronize();
+    *result = call.download();
+  }
+  return runs;
+}
+
+Verifier::Verifier(const Problem& problem, int gpu, const Oracle& oracle)
+    : plan(*problem.plan), signature(problem.signature) {
+  for (const Sample& sample : samplesOf(problem)) {
+    HostCall host = draw(plan, signature, sample.shape, sample.how);
+    Placement placement(sample.layout);
+    placement.device = gpu;
+    cases.push_back({sample.name, DeviceCall(plan, signature, sample.shape, host, placement),
+                     oracle(plan, signature, sample.shape, host)});
+  }
+}
+
+Verdict Verifier::check(const PreparedKernel& kernel) {
+  Verdict all;
+  for (Case& one : cases) {
+    TwoRuns runs = runTwice(kernel, one.call);
+    Verdict verdict = judge(plan, signature, runs.first, one.expected);
+    if (verdict.passed && !identical(runs.first, runs.second)) {
+      verdict.passed = false;
+      verdict.reason = "two runs differ";
+    }
+    all.error = std::max(all.error, verdict.error);
+    if (!verdict.passed) {
+      all.passed = false;
+      all.reason = std::string(one.name) + ": " + verdict.reason;
+      return all;
+    }
+  }
+  return all;
+}
+
+}  // namespace lathe
