@@ -137,6 +137,12 @@ private:
         continue;
       MapOp map = factors[at].getDefiningOp<MapOp>();
       const std::optional<Op> op = map ? scalarOpOf(map) : std::nullopt;
+      if (op == Op::divide && !(hasKey(map.getInputs()[1]) && hasValue(map.getInputs()[1]))) {
+        Product part{product.negative, {factors.begin(), factors.end()}};
+        part.factors[at] = map.getInputs()[0];
+        part.factors.push_back(builder.map(Op::divide, {builder.literal(1), map.getInputs()[1]}));
+        return takeOuterOf(part);
+      }
       if (op != Op::add && op != Op::subtract && op != Op::negate) {
         refuse(factors[at].getDefiningOp(),
                "a value over " + typeOf(factors[at]).str() +

@@ -1,4 +1,5 @@
 // The operations of the chunk form, token by token within the chunk.
+#include "compiler/reference/Rows.h"
 #include "compiler/reference/Steps.h"
 
 #include <algorithm>
@@ -77,20 +78,13 @@ Step scoresStep(const Slot& out, const Slot& x, const Slot& y, const Slot* decay
   };
 }
 
-/// row += sum of scores of sources below `end` times their values.
-static void addSources(double* __restrict row, const double* scores, const double* values, long end,
-                       long width) {
-  for (long j = 0; j < end; ++j)
-    for (long d = 0; d < width; ++d)
-      row[d] += scores[j] * values[j * width + d];
-}
-
 Step applyStep(const Slot& out, const Slot& scores, const Slot& values, const Sizes& sizes) {
   const long tokens = tokensOf(sizes), width = widthOf(values, sizes);
   return [=] {
     std::fill_n(out.data, tokens * width, 0.0);
     for (long i = 0; i < tokens; ++i)
-      addSources(out.data + i * width, scores.data + i * tokens, values.data, i + 1, width);
+      addScaledRows(out.data + i * width, width, {scores.data + i * tokens, 1, false},
+                    {values.data, width, true}, i + 1);
   };
 }
 
@@ -104,7 +98,8 @@ Step solveStep(std::span<const Slot> results, std::span<const Slot> operands, co
         double* row = solved[r].data + i * width;
         std::copy_n(given[r].data + i * width, width, row);
         for (std::size_t s = 0; s < count; ++s)
-          addSources(row, given[count + r * count + s].data + i * tokens, solved[s].data, i, width);
+          addScaledRows(row, width, {given[count + r * count + s].data + i * tokens, 1, false},
+                        {solved[s].data, width, true}, i);
       }
   };
 }

@@ -1,6 +1,7 @@
 #include "compiler/reference/Executor.h"
 
 #include <algorithm>
+#include <numeric>
 
 namespace lathe::reference {
 
@@ -11,12 +12,7 @@ Executor::Executor(const Program& program, Sizes given, long tokens,
     : program(program), sizes(std::move(given)), tokens(tokens),
       inputValue(program.declarations.size(), -1), stateValue(program.declarations.size(), -1) {
   sizes["token"] = sizes["source"] = tokens;
-  for (const Names& dims : program.values) {
-    buffers.emplace_back(countOf(dims, sizes));
-    slots.push_back({dims, nullptr});
-  }
-  for (std::size_t i = 0; i < slots.size(); ++i)
-    slots[i].data = buffers[i].data();
+  allocate();
   for (const Instruction& instruction : program.instructions)
     bind(instruction, constants);
   staged.resize(program.declarations.size());
@@ -28,6 +24,42 @@ Executor::Executor(const Program& program, Sizes given, long tokens,
     if (isOldState)
       staged[i].resize(stateCount(i));
   }
+}
+
+/// A map writes over an operand of its own shape that nothing reads afterwards: a state that is
+/// decayed and added to then stays within the cache.
+void Executor::allocate() {
+  std::vector<std::size_t> lastUse(program.values.size(), 0);
+  std::vector<bool> isScratch(program.values.size(), false);
+  for (std::size_t at = 0; at < program.instructions.size(); ++at) {
+    const Instruction& instruction = program.instructions[at];
+    for (int arg : instruction.args)
+      lastUse[arg] = at;
+    if (instruction.kind == Kind::map || instruction.kind == Kind::contract)
+      isScratch[instruction.results[0]] = !instruction.perHead;
+  }
+  for (const Declaration& declaration : program.declarations)
+    if (declaration.value != -1)
+      isScratch[declaration.value] = false;
+
+  std::vector<int> home(program.values.size());
+  std::iota(home.begin(), home.end(), 0);
+  for (std::size_t at = 0; at < program.instructions.size(); ++at) {
+    const Instruction& instruction = program.instructions[at];
+    const int result = instruction.results[0];
+    if (instruction.kind != Kind::map || instruction.perHead)
+      continue;
+    for (int arg : instruction.args)
+      if (isScratch[arg] && lastUse[arg] == at && program.values[arg] == program.values[result])
+        home[result] = home[arg];
+  }
+  for (std::size_t i = 0; i < home.size(); ++i) {
+    const Names& dims = program.values[i];
+    buffers.emplace_back(home[i] == static_cast<int>(i) ? countOf(dims, sizes) : 0);
+    slots.push_back({dims, nullptr});
+  }
+  for (std::size_t i = 0; i < home.size(); ++i)
+    slots[i].data = buffers[home[i]].data();
 }
 
 void Executor::bind(const Instruction& instruction,

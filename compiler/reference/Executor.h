@@ -34,6 +34,7 @@ public:
   long stateCount(std::size_t declaration) const { return count(stateValue[declaration]); }
 
 private:
+  void allocate();
   void bind(const Instruction& instruction, const std::map<std::string, double>& constants);
   void load(std::size_t declaration, const Place& place, long first);
   void store(std::size_t declaration, const Place& place, long first) const;

@@ -1,26 +1,32 @@
 #include "compiler/reference/Steps.h"
 
 #include "compiler/plan/Evaluate.h"
+#include "compiler/reference/Rows.h"
 
 namespace lathe::reference {
 
 namespace {
 
-/// The innermost loop of a map: an operand moves by one element or stands still.
+/// The innermost loop of a map: an operand moves by one element or stands still. The result may lie
+/// where an operand that moves does: the same element is read before it is written.
 template <Op op>
-void mapRow(double* __restrict out, const double* a, const double* b, long size, bool moveA,
-            bool moveB) {
-  if (moveA && moveB)
+void mapRow(double* out, const double* a, const double* b, long size, bool moveA, bool moveB) {
+  const double firstA = *a, firstB = *b;
+  if (moveA && moveB) {
+#pragma GCC ivdep
     for (long i = 0; i < size; ++i)
       out[i] = evaluate<op>(a[i], b[i]);
-  else if (moveA)
+  } else if (moveA) {
+#pragma GCC ivdep
     for (long i = 0; i < size; ++i)
-      out[i] = evaluate<op>(a[i], *b);
-  else if (moveB)
+      out[i] = evaluate<op>(a[i], firstB);
+  } else if (moveB) {
+#pragma GCC ivdep
     for (long i = 0; i < size; ++i)
-      out[i] = evaluate<op>(*a, b[i]);
-  else
-    std::fill_n(out, size, evaluate<op>(*a, *b));
+      out[i] = evaluate<op>(firstA, b[i]);
+  } else {
+    std::fill_n(out, size, evaluate<op>(firstA, firstB));
+  }
 }
 
 /// A sum of products along one loop, in four independent chains.
@@ -33,23 +39,6 @@ double dot(const double* a, const double* b, long size, long strideA, long strid
   for (; i < size; ++i)
     sums[0] += a[i * strideA] * b[i * strideB];
   return (sums[0] + sums[1]) + (sums[2] + sums[3]);
-}
-
-/// out += a * b along one loop; each of a and b moves by one element or stands still.
-void addProduct(double* __restrict out, const double* a, const double* b, long size, bool moveA,
-                bool moveB) {
-  if (moveA && moveB)
-    for (long i = 0; i < size; ++i)
-      out[i] += a[i] * b[i];
-  else if (moveA)
-    for (long i = 0; i < size; ++i)
-      out[i] += a[i] * *b;
-  else if (moveB)
-    for (long i = 0; i < size; ++i)
-      out[i] += *a * b[i];
-  else
-    for (long i = 0; i < size; ++i)
-      out[i] += *a * *b;
 }
 
 }  // namespace
@@ -89,9 +78,13 @@ Step contractStep(const Slot& out, const Slot& a, const Slot* second, const std:
       nest.forEach([&](const std::array<long, 3>& at) {
         double* row = out.data + at[0];
         std::fill_n(row, nest.inner.size, 0.0);
-        for (long i = 0; i < size; ++i)
-          addProduct(row, a.data + at[1] + i * alongA, b.data + at[2] + i * alongB, nest.inner.size,
-                     nest.inner.strides[1] == 1, nest.inner.strides[2] == 1);
+        const Rows rowsA{a.data + at[1], alongA, nest.inner.strides[1] == 1};
+        const Rows rowsB{b.data + at[2], alongB, nest.inner.strides[2] == 1};
+        if (rowsA.moves && rowsB.moves)
+          addProducts(row, nest.inner.size, rowsA, rowsB, size);
+        else
+          addScaledRows(row, nest.inner.size, rowsA.moves ? rowsB : rowsA,
+                        rowsA.moves ? rowsA : rowsB, size);
       });
     };
   }
