@@ -109,7 +109,8 @@ int Nvrtc::run(const std::string& source, const std::string& name,
   if (api.logSize(program, &size) == 0 && size > 1) {
     result.log.resize(size);
     api.log(program, result.log.data());
-    result.log.resize(size - 1);
+    // ptxas ends each of its parts with a zero; what it says of an error comes after the first.
+    std::erase(result.log, '\0');
   }
   std::string& product = ptx ? *ptx : result.cubin;
   if (!error)
@@ -129,14 +130,6 @@ Compilation Nvrtc::compile(const std::string& source, const std::string& entry,
   auto begin = std::chrono::steady_clock::now();
   int error = run(source, entry + ".cu", given, result);
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  if (error && firstError(result.log).empty()) {
-    // With -v, ptxas leaves some of its errors out (too much static shared memory); without, it
-    // says them.
-    std::erase(given, "--ptxas-options=-v");
-    Compilation again;
-    run(source, entry + ".cu", given, again);
-    result.log = again.log;
-  }
   if (error) {
     std::string found = firstError(result.log);
     throw CompileError("NVRTC " + version() + " cannot compile " + entry + " for " + arch + " (" +

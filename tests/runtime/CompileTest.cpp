@@ -94,7 +94,7 @@ TEST_F(CompileKernels, EntryWithoutMetadataIsCompiledAgain) {
 }
 
 TEST_F(CompileKernels, AFailedSourceIsKept) {
-  KernelSource source = toyKernel("#line 7 \"gla.lathe\"\nint x = nothing;\n");
+  KernelSource source = toyKernel("#line 7 \"gla.lathe\"\n__device__ int x = nothing;\n");
   std::string text = errorOf<CompileError>([&] { kernels.get(source, "sm_90a"); });
   EXPECT_THAT(text, HasSubstr("gla.lathe(7): error: identifier \"nothing\" is undefined"));
   std::string mark = "\nthe source is in ";
@@ -109,7 +109,7 @@ TEST_F(CompileKernels, AFailedSourceThatCannotBeKept) {
   options.mode = CacheMode::off;
   Kernels off{Store(options)};
   EXPECT_THAT(
-      errorOf<CompileError>([&] { off.get(toyKernel("int x = nothing;\n"), "sm_90a"); }),
+      errorOf<CompileError>([&] { off.get(toyKernel("__device__ int x = nothing;\n"), "sm_90a"); }),
       HasSubstr("\nthe source could not be kept; set LATHE_CACHE_DIR to a writable folder"));
 }
 

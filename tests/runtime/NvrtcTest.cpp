@@ -71,7 +71,7 @@ TEST_F(NvrtcCompile, AMistakeNamesTheLineOfTheSpec) {
   EXPECT_THAT(text, HasSubstr("x[0] = decay"));
 }
 
-TEST_F(NvrtcCompile, WhatPtxasSaysOnlyWithoutItsReport) {
+TEST_F(NvrtcCompile, WhatPtxasSaysAfterItsReport) {
   std::string text = errorOf<CompileError>([] {
     Nvrtc::get().compile("extern \"C\" __global__ void k(float* x) { __shared__ float s[100000];"
                          " s[threadIdx.x] = x[0]; __syncthreads(); x[0] = s[1 - threadIdx.x]; }",
