@@ -73,9 +73,8 @@ ParseResult MapOp::parse(OpAsmParser& parser, OperationState& result) {
 
 void MapOp::print(OpAsmPrinter& printer) {
   const bool isShort = scalarOpOf(*this).has_value();
-  printer << " ";
   if (isShort)
-    printer << getBody().front().front().getName();
+    printer << " " << getBody().front().front().getName();
   printer << "(";
   printer.printOperands(getInputs());
   printer << ")";

@@ -1,0 +1,81 @@
+// Every operation prints what it parses.
+// RUN: %lathe_opt %s | %lathe_opt | %check %s
+// RUN: %lathe_opt --mlir-print-op-generic %s | %lathe_opt | %check %s
+
+// CHECK-LABEL: lathe.variant @tokens (K, V) {
+lathe.variant @tokens (K, V) {
+  // CHECK: %q = lathe.input "q" : <K>
+  %q = lathe.input "q" : <K>
+  // CHECK: %v = lathe.input "v" {stored = ["V"]} : <V>
+  %v = lathe.input "v" {stored = ["V"]} : <V>
+  // CHECK: %g = lathe.param "g" in_log : <>
+  %g = lathe.param "g" in_log : <>
+  // CHECK: %[[K:.*]] = lathe.dim "K" : <>
+  %k = lathe.dim "K" : <>
+  // CHECK: %scale = lathe.constant "scale" = %[[K]] : <>
+  %scale = lathe.constant "scale" = %k : <>
+  // CHECK: lathe.literal 5.000000e-01 : <>
+  %half = lathe.literal 0.5 : <>
+  // CHECK: lathe.position : <>
+  %p = lathe.position : <>
+  // CHECK: %S = lathe.state "S" : <K, V>
+  %S = lathe.state "S" : <K, V>
+  // CHECK: lathe.map arith.mulf(%q, %v) : <K>, <V> -> <K, V>
+  %0 = lathe.map arith.mulf(%q, %v) : <K>, <V> -> <K, V>
+  // CHECK: lathe.map lathe.softplus(%q) : <K> -> <K>
+  %1 = lathe.map lathe.softplus(%q) : <K> -> <K>
+  // CHECK: lathe.map(%q, %scale) : <K>, <> -> <K> {
+  // CHECK-NEXT: ^bb0(%[[X:.*]]: f64, %[[Y:.*]]: f64):
+  // CHECK-NEXT: %[[A:.*]] = math.exp %[[X]] : f64
+  // CHECK-NEXT: %[[B:.*]] = arith.mulf %[[A]], %[[Y]] : f64
+  // CHECK-NEXT: lathe.yield %[[B]] : f64
+  %2 = lathe.map(%q, %scale) : <K>, <> -> <K> {
+  ^bb0(%x: f64, %y: f64):
+    %a = math.exp %x : f64
+    %b = arith.mulf %a, %y : f64
+    lathe.yield %b : f64
+  }
+  // CHECK: lathe.sum %q over "K" : <K> -> <>
+  %3 = lathe.sum %q over "K" : <K> -> <>
+  // CHECK: lathe.max %q over "K" : <K> -> <>
+  %4 = lathe.max %q over "K" : <K> -> <>
+  // CHECK: lathe.contract %q, %S over "K" : <K>, <K, V> -> <V>
+  %5 = lathe.contract %q, %S over "K" : <K>, <K, V> -> <V>
+  // CHECK: lathe.broadcast %v : <V> -> <K, V>
+  %6 = lathe.broadcast %v : <V> -> <K, V>
+  // CHECK: lathe.affine %S decay(%g, %q) rank1(%q * %q, %q * %q) outer(%q * %v)
+  // CHECK-SAME: : <K, V>, <>, <K>, <K>, <K>, <K>, <K>, <K>, <V> -> <K, V>
+  %7 = lathe.affine %S decay(%g, %q) rank1(%q * %q, %q * %q) outer(%q * %v)
+      : <K, V>, <>, <K>, <K>, <K>, <K>, <K>, <K>, <V> -> <K, V>
+  // CHECK: lathe.affine %S : <K, V> -> <K, V>
+  %8 = lathe.affine %S : <K, V> -> <K, V>
+  // CHECK: lathe.output "o", %{{.*}} : <V>
+  lathe.output "o", %5 : <V>
+  // CHECK: lathe.update "S", %{{.*}} : <K, V>
+  lathe.update "S", %7 : <K, V>
+}
+
+// CHECK-LABEL: lathe.variant @chunks (K, V) chunked {
+lathe.variant @chunks (K, V) chunked {
+  %q = lathe.input "q" : <token, K>
+  %v = lathe.input "v" : <token, V>
+  // CHECK: lathe.cumulate %q : <token, K> -> <token, K>
+  %0 = lathe.cumulate %q : <token, K> -> <token, K>
+  // CHECK: lathe.cumulate %q exclusive : <token, K> -> <token, K>
+  %1 = lathe.cumulate %q exclusive : <token, K> -> <token, K>
+  // CHECK: lathe.cumulate %q after : <token, K> -> <token, K>
+  %2 = lathe.cumulate %q after : <token, K> -> <token, K>
+  // CHECK: lathe.last %q : <token, K> -> <K>
+  %3 = lathe.last %q : <token, K> -> <K>
+  // CHECK: %[[A:.*]] = lathe.scores %q, %q decay(%q : !lathe.value<token, K>) over "K" strict
+  // CHECK-SAME: : <token, K>, <token, K> -> <token, source>
+  %4 = lathe.scores %q, %q decay(%q : !lathe.value<token, K>) over "K" strict
+      : <token, K>, <token, K> -> <token, source>
+  // CHECK: lathe.scores %q, %q over "K" : <token, K>, <token, K> -> <token, source>
+  %5 = lathe.scores %q, %q over "K" : <token, K>, <token, K> -> <token, source>
+  // CHECK: lathe.apply %[[A]], %v : <token, source>, <token, V> -> <token, V>
+  %6 = lathe.apply %4, %v : <token, source>, <token, V> -> <token, V>
+  // CHECK: lathe.solve %v blocks(%[[A]]) : (!lathe.value<token, V>, !lathe.value<token, source>)
+  %7 = lathe.solve %v blocks(%4)
+      : (!lathe.value<token, V>, !lathe.value<token, source>) -> !lathe.value<token, V>
+}
