@@ -98,12 +98,12 @@ Cost tokenCost(const Plan& plan, const Signature& signature, const Tile& tile,
   return cost;
 }
 
-/// Tokens of a chunk and of a block that have won somewhere; the smallest block is for tiles that
-/// would not fit otherwise.
-constexpr int scanBlocks[][2] = {{16, 16}, {16, 32}, {16, 64}, {32, 64}, {64, 64}};
+/// Tokens of a chunk and of a block. What never won on an H200 (chunks of 64 among it) is left out,
+/// as every candidate costs compile time; the smallest is for dims that would not fit otherwise.
+constexpr int scanBlocks[][2] = {{16, 16}, {16, 32}, {16, 64}, {32, 64}};
 /// Columns of a block, lanes of a column, columns of a lane.
-constexpr int tokenSplits[][3] = {{8, 32, 4},  {16, 16, 4}, {32, 8, 4},
-                                  {32, 16, 4}, {32, 16, 2}, {64, 16, 4}};
+constexpr int stepSplits[][3] = {{8, 32, 4}, {16, 16, 4}, {32, 16, 4}};
+constexpr int sequentialSplits[][3] = {{16, 16, 4}, {32, 16, 4}, {64, 16, 4}};
 
 std::vector<Tile> enumerate(const Plan& plan, Family family, const Signature& signature) {
   std::vector<Tile> tiles;
@@ -113,19 +113,21 @@ std::vector<Tile> enumerate(const Plan& plan, Family family, const Signature& si
       for (int blockV : {16, 32, 64, 128})
         for (int stages : {1, 2}) {
           bool fits = blockV == 16 ? columns <= 16 : blockV < columns + blockV / 2;
+          bool small = block == 16, large = chunk == 16 && block == 64;
+          bool useful = small ? stages == 1 && blockV <= 64
+                              : !large || (stages == 2 && blockV >= 64) || columns < 64;
           bool channels = plan.scan->decay == DecayKind::vector;
-          if (fits && !(channels && chunk != 16) && !(block == 16 && (stages > 1 || blockV > 64)))
+          if (fits && useful && !(channels && chunk != 16))
             tiles.push_back({chunk, block, blockV, stages, 1, 1});
         }
     return tiles;
   }
   cuda::Axes axes = cuda::tokenAxes(plan, cuda::Analysis(plan)).axes;
   int columns = axes.value.empty() ? 1 : signature.dims.at(axes.value);
-  for (auto [blockV, splitK, laneColumns] : tokenSplits) {
-    bool suits = family == Family::step ? blockV < 64 : blockV > 8;
-    if (suits && (blockV <= 16 || blockV < columns + blockV / 2))
+  const auto& splits = family == Family::step ? stepSplits : sequentialSplits;
+  for (auto [blockV, splitK, laneColumns] : splits)
+    if (blockV <= 16 || blockV < columns + blockV / 2)
       tiles.push_back({0, family == Family::step ? 8 : 16, blockV, 1, splitK, laneColumns});
-  }
   return tiles;
 }
 

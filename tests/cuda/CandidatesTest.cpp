@@ -1,0 +1,76 @@
+// Every variant, family and tile compiles for every architecture, without a GPU; the defaults do
+// not spill.
+#include "runtime/Nvrtc.h"
+#include "tests/cuda/Library.h"
+
+#include <atomic>
+#include <mutex>
+#include <thread>
+
+namespace lathe::test {
+namespace {
+
+struct Job {
+  std::string variant, arch;
+  Family family;
+  Tile tile;
+  bool isDefault;
+  KernelSource kernel;
+};
+
+std::vector<Job> jobsOf(const std::string& arch) {
+  std::vector<Job> jobs;
+  for (const std::string& name : kVariants) {
+    Plan plan = libraryPlan(name);
+    Signature signature = signatureOf(plan, 128, name == "mamba2" ? 64 : 128);
+    for (Family family : {Family::scan, Family::step, Family::sequential}) {
+      if (family == Family::scan && !plan.scan)
+        continue;
+      std::vector<Tile> tiles = candidates(plan, family, signature, knownDevice(arch), 128).tiles;
+      for (const Tile& tile : tiles)
+        jobs.push_back(
+            {name, arch, family, tile, tile == tiles.front(), emit(plan, family, signature, tile)});
+    }
+  }
+  return jobs;
+}
+
+class CandidatesTest : public testing::TestWithParam<const char*> {};
+
+TEST_P(CandidatesTest, CompileAndDefaultsDoNotSpill) {
+  std::vector<Job> jobs = jobsOf(GetParam());
+  const Nvrtc& nvrtc = Nvrtc::get();
+  std::atomic<size_t> next = 0;
+  std::mutex mutex;
+  auto work = [&] {
+    for (size_t i = next++; i < jobs.size(); i = next++) {
+      const Job& job = jobs[i];
+      std::string what =
+          job.variant + " " + name(job.family) + " " + toString(job.tile) + " " + job.arch;
+      try {
+        Compilation result = nvrtc.compile(job.kernel.text, job.kernel.entry, job.arch);
+        std::lock_guard lock(mutex);
+        EXPECT_FALSE(result.cubin.empty()) << what;
+        EXPECT_EQ(result.log.find("warning"), std::string::npos) << what << "\n" << result.log;
+        if (job.isDefault) {
+          EXPECT_EQ(result.resources.spillStoreBytes + result.resources.spillLoadBytes, 0) << what;
+        }
+      } catch (const std::exception& error) {
+        std::lock_guard lock(mutex);
+        ADD_FAILURE() << what << ": " << error.what();
+      }
+    }
+  };
+  std::vector<std::thread> threads;
+  for (unsigned i = 0; i < std::max(1u, std::thread::hardware_concurrency()); ++i)
+    threads.emplace_back(work);
+  for (std::thread& thread : threads)
+    thread.join();
+}
+
+INSTANTIATE_TEST_SUITE_P(Archs, CandidatesTest,
+                         testing::Values("sm_80", "sm_86", "sm_89", "sm_90a", "sm_100", "sm_120"),
+                         [](const auto& info) { return std::string(info.param); });
+
+}  // namespace
+}  // namespace lathe::test

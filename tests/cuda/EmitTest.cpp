@@ -1,0 +1,151 @@
+// What emission writes, and what it refuses.
+#include "compiler/cuda/Launcher.h"
+#include "tests/cuda/Library.h"
+
+#include <cstdlib>
+#include <filesystem>
+
+namespace lathe::test {
+namespace {
+
+const Tile kScanTile{32, 64, 64, 2, 1, 1};
+const Tile kTokenTile{0, 16, 32, 1, 16, 4};
+
+std::string refusal(const Plan& plan, Family family, const Signature& signature, const Tile& tile) {
+  try {
+    emit(plan, family, signature, tile);
+  } catch (const std::invalid_argument& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(Emit, IsDeterministicAndHasNoIncludes) {
+  for (const std::string& name : kVariants) {
+    Plan plan = libraryPlan(name);
+    Signature signature = signatureOf(plan, 128, 64);
+    Family family = plan.scan ? Family::scan : Family::sequential;
+    Tile tile = candidates(plan, family, signature, knownDevice("sm_90a"), 128).tiles.front();
+    KernelSource kernel = emit(plan, family, signature, tile);
+    EXPECT_EQ(kernel.text, emit(libraryPlan(name), family, signature, tile).text) << name;
+    EXPECT_EQ(kernel.text.find("#include"), std::string::npos) << name;
+    EXPECT_NE(kernel.text.find("#line"), std::string::npos) << name;
+    EXPECT_NE(kernel.text.find("\"" + name + ".lathe\""), std::string::npos) << name;
+    EXPECT_EQ(kernel.entry, std::string("lathe_") + lathe::name(family) + "_" + name);
+  }
+}
+
+TEST(Emit, PlainVariantHasNoTransformStage) {
+  Plan plan = libraryPlan("retnet");
+  std::string text = emit(plan, Family::scan, signatureOf(plan, 128, 128), kScanTile).text;
+  EXPECT_NE(text.find("kRowProgram = false"), std::string::npos);
+  plan = libraryPlan("linear_attention");
+  text = emit(plan, Family::scan, signatureOf(plan, 128, 128), kScanTile).text;
+  EXPECT_NE(text.find("kRowProgram = true"), std::string::npos);
+  EXPECT_NE(text.find("kNormaliser = true"), std::string::npos);
+}
+
+TEST(Emit, TensorsStandInTheOrderOfThePlan) {
+  Plan plan = libraryPlan("mamba2");
+  KernelSource kernel = emit(plan, Family::scan, signatureOf(plan, 128, 64), kScanTile);
+  std::vector<std::string> names;
+  for (const KernelSource::Slot& slot : kernel.tensors)
+    names.push_back(plan.operands[slot.operand].name + std::to_string(int(slot.role)));
+  std::vector<std::string> expected = {"C0",       "B0", "x0", "dt0", "A_log0",
+                                       "dt_bias0", "D0", "y0", "S1",  "S2"};
+  EXPECT_EQ(names, expected);
+  EXPECT_EQ(kernel.threads, kScanTile.blockV * 2);
+  EXPECT_EQ(kernel.tilesPerHead, 1);
+}
+
+TEST(Emit, ConstantsHaveTheDefaultsOfTheSpec) {
+  Plan plan = libraryPlan("gla");
+  Signature signature = signatureOf(plan, 64, 128);
+  Tile tile{16, 64, 64, 2, 1, 1};
+  std::vector<float> constants =
+      defaultConstants(plan, signature, emit(plan, Family::scan, signature, tile));
+  ASSERT_EQ(constants.size(), 1u);
+  EXPECT_FLOAT_EQ(constants[0], 0.125f);
+}
+
+TEST(Emit, RefusesTilesThatBreakARule) {
+  Plan gla = libraryPlan("gla");
+  Signature signature = signatureOf(gla, 128, 128);
+  EXPECT_EQ(
+      refusal(gla, Family::scan, signature, {64, 64, 64, 2, 1, 1}),
+      "scan of 'gla' with tile c64 b64 v64 s2 k1 x1: a decay of every channel takes chunks of 16");
+  EXPECT_EQ(refusal(gla, Family::scan, signature, {24, 48, 64, 2, 1, 1}),
+            "scan of 'gla' with tile c24 b48 v64 s2 k1 x1: chunk must be 16, 32 or 64");
+  EXPECT_EQ(
+      refusal(gla, Family::scan, signature, {16, 40, 64, 2, 1, 1}),
+      "scan of 'gla' with tile c16 b40 v64 s2 k1 x1: block must be a multiple of chunk up to 128");
+  EXPECT_EQ(
+      refusal(gla, Family::scan, signature, {16, 32, 40, 2, 1, 1}),
+      "scan of 'gla' with tile c16 b32 v40 s2 k1 x1: blockV must be a multiple of 16 up to 256");
+  EXPECT_EQ(refusal(gla, Family::scan, signature, {16, 32, 64, 5, 1, 1}),
+            "scan of 'gla' with tile c16 b32 v64 s5 k1 x1: stages must be 1 to 4");
+  EXPECT_EQ(refusal(gla, Family::step, signature, {0, 8, 32, 1, 3, 1}),
+            "step of 'gla' with tile c0 b8 v32 s1 k3 x1: splitK must be a power of two up to 32");
+  EXPECT_EQ(refusal(gla, Family::step, signature, {0, 8, 32, 1, 4, 3}),
+            "step of 'gla' with tile c0 b8 v32 s1 k4 x3: columns must be 1, 2 or 4");
+  EXPECT_EQ(refusal(gla, Family::step, signature, {0, 8, 8, 1, 2, 1}),
+            "step of 'gla' with tile c0 b8 v8 s1 k2 x1: blockV / columns * splitK must be a "
+            "multiple of 32 up "
+            "to 1024");
+  EXPECT_EQ(refusal(gla, Family::step, signature, {0, 65, 32, 1, 16, 4}),
+            "step of 'gla' with tile c0 b65 v32 s1 k16 x4: block must be 1 to 64");
+}
+
+TEST(Emit, RefusesSignaturesThatBreakARule) {
+  Plan gla = libraryPlan("gla");
+  Signature signature = signatureOf(gla, 128, 300);
+  EXPECT_EQ(refusal(gla, Family::step, signature, kTokenTile),
+            "variant 'gla': V = 300 has no kernel; sizes are 1 to 256");
+  signature = signatureOf(gla, 128, 128);
+  signature.dims.erase("K");
+  EXPECT_EQ(refusal(gla, Family::step, signature, kTokenTile),
+            "variant 'gla' needs a size for its dimension K");
+  signature = signatureOf(gla, 128, 128);
+  signature.dtypes.pop_back();
+  EXPECT_EQ(refusal(gla, Family::step, signature, kTokenTile),
+            "variant 'gla' has 7 operands, the signature 6 dtypes");
+}
+
+TEST(Emit, RefusesVariantsWithoutTheFamily) {
+  Plan delta = libraryPlan("gated_delta_net");
+  EXPECT_EQ(refusal(delta, Family::scan, signatureOf(delta, 128, 128), kScanTile),
+            "variant 'gated_delta_net' has no scan form; its family is sequential");
+  Plan both = planOf("variant both(K, V) {\n  input q[K], k[K], v[V]\n  state S[K, V]\n"
+                     "  S <- S + k * v * tanh((q @ S) @ v)\n  output o[V] = q @ S\n}\n",
+                     "both");
+  EXPECT_EQ(refusal(both, Family::step, signatureOf(both, 64, 64), kTokenTile),
+            "step of 'both' with tile c0 b16 v32 s1 k16 x4: it sums over K and over V what depends "
+            "on the "
+            "state, and a thread block holds all of one of them only");
+}
+
+/// The kernel and its launcher are a program of their own for nvcc.
+TEST(Emit, LauncherCompilesWithNvcc) {
+  std::string nvcc = "/usr/local/cuda/bin/nvcc";
+  if (const char* home = std::getenv("CUDA_HOME"))
+    nvcc = std::string(home) + "/bin/nvcc";
+  if (!std::filesystem::exists(nvcc))
+    GTEST_SKIP() << "no nvcc at " << nvcc;
+  Plan plan = libraryPlan("gla");
+  Signature signature = signatureOf(plan, 64, 64);
+  KernelSource kernel = emit(plan, Family::scan, signature, {16, 32, 64, 1, 1, 1});
+  std::filesystem::path folder = std::filesystem::temp_directory_path() / "lathe_launcher_test";
+  std::filesystem::create_directories(folder);
+  std::ofstream(folder / "gla.cuh") << kernel.text;
+  std::ofstream(folder / "main.cu")
+      << launcher(plan, signature, kernel, "gla.cuh")
+      << "int main() {\n  return lathe_scan_gla_launch(0, 0, 0, nullptr, nullptr, "
+         "nullptr, nullptr, nullptr, nullptr, nullptr, nullptr) == cudaSuccess;\n}\n";
+  std::string command = nvcc + " -std=c++17 -arch=sm_80 -c -o " + (folder / "main.o").string() +
+                        " " + (folder / "main.cu").string();
+  EXPECT_EQ(std::system(command.c_str()), 0) << command;
+  std::filesystem::remove_all(folder);
+}
+
+}  // namespace
+}  // namespace lathe::test

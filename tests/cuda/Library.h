@@ -1,0 +1,47 @@
+// The variants of the library, compiled once for a test binary, and the calls that the tests make
+// of them.
+#pragma once
+
+#include "compiler/Compile.h"
+#include "compiler/cuda/Space.h"
+
+#include <fstream>
+#include <gtest/gtest.h>
+#include <sstream>
+#include <string>
+
+namespace lathe::test {
+
+inline const std::vector<std::string> kVariants = {"linear_attention", "retnet", "mamba2", "gla",
+                                                   "gated_delta_net"};
+
+inline Plan planOf(const std::string& text, const std::string& name) {
+  Diagnostics diagnostics;
+  std::vector<CompiledVariant> variants = compile(text, name + ".lathe", diagnostics);
+  std::ostringstream messages;
+  diagnostics.print(messages, name + ".lathe", text);
+  if (variants.empty())
+    throw std::runtime_error(messages.str());
+  return variants.front().plan;
+}
+
+inline Plan libraryPlan(const std::string& name) {
+  std::ifstream file(std::string(LATHE_SOURCE_DIR) + "/variants/" + name + ".lathe");
+  std::stringstream text;
+  text << file.rdbuf();
+  return planOf(text.str(), name);
+}
+
+/// Inputs and outputs of `dtype`, params and states in fp32.
+inline Signature signatureOf(const Plan& plan, int k, int v, DType dtype = DType::bf16) {
+  Signature signature;
+  signature.dims = {{"K", k}, {"V", v}};
+  signature.compute = dtype;
+  for (const Operand& operand : plan.operands)
+    signature.dtypes.push_back(
+        operand.kind == Operand::Kind::input || operand.kind == Operand::Kind::output ? dtype
+                                                                                      : DType::f32);
+  return signature;
+}
+
+}  // namespace lathe::test

@@ -1,0 +1,70 @@
+// The candidates of a plan and the model that orders them.
+#include "tests/cuda/Library.h"
+
+namespace lathe::test {
+namespace {
+
+TEST(Space, UnknownArchitectureNamesTheKnownOnes) {
+  try {
+    knownDevice("sm_75");
+    FAIL();
+  } catch (const std::invalid_argument& error) {
+    EXPECT_STREQ(
+        error.what(),
+        "architecture 'sm_75' is not known; known are sm_80, sm_86, sm_89, sm_90a, sm_100, sm_120");
+  }
+}
+
+TEST(Space, EveryCandidateFitsItsDevice) {
+  for (const std::string& name : kVariants) {
+    Plan plan = libraryPlan(name);
+    for (const char* arch : {"sm_80", "sm_86", "sm_90a"})
+      for (int size : {16, 60, 128, 256})
+        for (DType dtype : {DType::bf16, DType::f32})
+          for (Family family : {Family::scan, Family::step, Family::sequential}) {
+            if (family == Family::scan && !plan.scan)
+              continue;
+            Signature signature = signatureOf(plan, size, size, dtype);
+            Device device = knownDevice(arch);
+            Candidates found = candidates(plan, family, signature, device, 64);
+            ASSERT_FALSE(found.tiles.empty());
+            for (const Tile& tile : found.tiles)
+              EXPECT_LE(emit(plan, family, signature, tile).sharedBytes, device.sharedPerBlock)
+                  << name << " " << arch << " " << toString(tile);
+            for (const Pruned& pruned : found.pruned)
+              EXPECT_FALSE(pruned.reason.empty());
+          }
+  }
+}
+
+TEST(Space, PrunedTilesSayWhatDoesNotFit) {
+  Plan plan = libraryPlan("gla");
+  Candidates found = candidates(plan, Family::scan, signatureOf(plan, 256, 256, DType::f32),
+                                knownDevice("sm_86"), 64);
+  ASSERT_FALSE(found.pruned.empty());
+  EXPECT_NE(found.pruned.front().reason.find("bytes of shared memory, sm_86 has 101376"),
+            std::string::npos)
+      << found.pruned.front().reason;
+}
+
+TEST(Space, OrderIsTheSameEveryTime) {
+  Plan plan = libraryPlan("retnet");
+  Signature signature = signatureOf(plan, 128, 128);
+  auto first = candidates(plan, Family::scan, signature, knownDevice("sm_90a"), 128);
+  auto second = candidates(plan, Family::scan, signature, knownDevice("sm_90a"), 128);
+  EXPECT_EQ(first.tiles, second.tiles);
+}
+
+/// With few heads the model must fill the GPU: narrower blocks than with many.
+TEST(Space, FewHeadsTakeNarrowerBlocks) {
+  Plan plan = libraryPlan("retnet");
+  Signature signature = signatureOf(plan, 128, 128);
+  int few =
+      candidates(plan, Family::scan, signature, knownDevice("sm_90a"), 16).tiles.front().blockV;
+  int many =
+      candidates(plan, Family::scan, signature, knownDevice("sm_90a"), 132).tiles.front().blockV;
+  EXPECT_LT(few, many);
+}
+
+}  // namespace
+}  // namespace lathe::test
