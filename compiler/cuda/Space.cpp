@@ -78,19 +78,20 @@ Cost scanCost(const Plan& plan, const Signature& signature, const Tile& tile,
 /// shared memory as it goes; the barriers of a block are shared by its tokens.
 Cost tokenCost(const Plan& plan, const Signature& signature, const Tile& tile,
                const KernelSource& kernel, const Device& device, long long batchHeads) {
-  constexpr double perElement = 6, perChannel = 16, exchange = 30, barriers = 2500;
+  constexpr double perElement = 6, vectors = 16, exchange = 30, barriers = 2500;
   cuda::Axes axes = cuda::tokenAxes(plan, cuda::Analysis(plan)).axes;
   int length = (signature.dims.at(axes.key) + tile.splitK - 1) / tile.splitK;
-  int states = 0;
+  int perChannel = 0;
   for (const Operand& operand : plan.operands)
-    states += operand.kind == Operand::Kind::state &&
-              std::count(operand.dims.begin(), operand.dims.end(), axes.key);
+    if (operand.kind == Operand::Kind::state &&
+        std::count(operand.dims.begin(), operand.dims.end(), axes.key))
+      perChannel += operand.dims.size() > 1 ? tile.columns : 1;
   int splits = 0;
   for (int lanes = tile.splitK; lanes > 1; lanes /= 2)
     ++splits;
-  double work = length * (perElement * tile.columns + perChannel) + 4.0 * splits * tile.columns;
+  double work = length * (perElement * tile.columns + vectors) + 4.0 * splits * tile.columns;
   Cost cost;
-  cost.registers = length * (tile.columns * (states + 1) + 2) + 48;
+  cost.registers = length * (perChannel + tile.columns + 2) + 48;
   Occupancy fit = occupancy(kernel, std::min(cost.registers, 255), device, batchHeads);
   double latency = work + 2 * exchange * (splits + 4) + barriers / tile.block;
   double throughput = fit.resident * kernel.threads / 128.0 * work;
