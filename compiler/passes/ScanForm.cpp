@@ -27,10 +27,13 @@ public:
     form.readsBefore = read.before;
     if (form.normaliser != -1)
       takeNormaliser(recurrence);
-    for (const Operand& operand : plan.operands)
-      if (operand.kind == Operand::Kind::output && !within(operand.dims, form.valueDim))
-        throw NoScan{operand.line,
-                     "the output " + operand.name + " has dimensions other than " + form.valueDim};
+    for (int at = 0; at < static_cast<int>(plan.operands.size()); ++at) {
+      const Operand& operand = plan.operands[at];
+      if (operand.kind == Operand::Kind::output &&
+          operand.dims != std::vector<std::string>{form.valueDim})
+        throw NoScan{at, "the output " + operand.name + " is not over " + form.valueDim};
+    }
+    requireElementwise();
     takeDecay(recurrence);
     return form;
   }
@@ -109,6 +112,18 @@ private:
       if (!within(plan.nodes[decay].dims, form.keyDim))
         refuse(form.state, " decays over " + plan.nodes[decay].dims[0] +
                                "; the scan family takes decays per token or over " + form.keyDim);
+    }
+  }
+
+  /// What is read leaves the scan column by column: nothing may sum over the columns again.
+  void requireElementwise() const {
+    for (int at = 0; at < static_cast<int>(plan.nodes.size()); ++at) {
+      const Node& node = plan.nodes[at];
+      const bool reduces = node.kind == Node::Kind::sum || node.kind == Node::Kind::max ||
+                           node.kind == Node::Kind::contract;
+      if (reduces && fromState[at] && at != form.read && at != form.normaliserRead)
+        refuse(form.state, " is read, and what is read is reduced over " + node.name +
+                               "; the scan family applies elementwise maps to it");
     }
   }
 
