@@ -56,7 +56,7 @@ const char* name(Trial::Outcome outcome) {
 }
 
 Bucket bucketOf(const Shape& shape) {
-  auto log2 = [](std::int64_t n) { return n < 1 ? 0 : std::bit_width(std::uint64_t(n)) - 1; };
+  auto log2 = [](std::int64_t n) { return n < 1 ? 0 : int(std::bit_width(std::uint64_t(n))) - 1; };
   return {log2(shape.tokens), log2(shape.batch * shape.heads)};
 }
 

@@ -42,8 +42,8 @@ struct Draw {
   /// Log-decays are log(sigmoid(normal)) times this: 70 gives steps of about -50. Params that are
   /// no log-decays grow by its logarithm, as it is their exponential that scales a decay.
   double gateScale = 1;
-  bool repeatedKeys = false;         ///< Every vector input is one of four, so that keys repeat.
-  std::map<std::string, int> heads;  ///< Inputs with fewer heads than the call.
+  bool repeatedKeys = false;  ///< Every vector input is one of four, so that keys repeat.
+  std::map<std::string, int> heads = {};  ///< Inputs with fewer heads than the call.
 };
 
 /// Draws every input, param and state. Numbers are rounded to the dtype of their operand, so that a

@@ -1,0 +1,269 @@
+#include "tests/gpu/Support.h"
+
+#include "runtime/Device.h"
+
+#include <algorithm>
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <mutex>
+#include <sstream>
+#include <thread>
+
+namespace lathe::test {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+/// variants/ beside the folder of this program, as in a bundle, else that of the source tree.
+fs::path variantsFolder() {
+  std::error_code error;
+  fs::path beside = fs::read_symlink("/proc/self/exe", error).parent_path().parent_path();
+  if (!error && fs::is_directory(beside / "variants"))
+    return beside / "variants";
+  return fs::path(LATHE_SOURCE_DIR) / "variants";
+}
+
+/// Makes each value once, in the thread that asks first.
+template <typename Value> class Memo {
+public:
+  template <typename Make> std::shared_ptr<const Value> get(const std::string& key, Make make) {
+    std::shared_ptr<Slot> slot;
+    {
+      std::lock_guard lock(mutex);
+      std::shared_ptr<Slot>& found = slots[key];
+      if (!found)
+        found = std::make_shared<Slot>();
+      slot = found;
+    }
+    std::lock_guard lock(slot->mutex);
+    if (!slot->value)
+      slot->value = std::make_shared<const Value>(make());
+    return slot->value;
+  }
+
+  void clear() {
+    std::lock_guard lock(mutex);
+    slots.clear();
+  }
+
+private:
+  struct Slot {
+    std::mutex mutex;
+    std::shared_ptr<const Value> value;
+  };
+  std::mutex mutex;
+  std::map<std::string, std::shared_ptr<Slot>> slots;
+};
+
+Memo<Reference> references;
+Memo<Tile> tiles;
+Memo<CompiledVariant> variants;
+
+Kernels& kernels() {
+  static auto* all = new Kernels;
+  return *all;
+}
+
+Tensor toTensor(const HostTensor& tensor) { return {tensor.shape, tensor.data}; }
+
+HostResult interpretOn(const CompiledVariant& variant, const Signature& signature,
+                       const HostCall& host, int threads) {
+  Arguments arguments;
+  arguments.dims = signature.dims;
+  for (const auto* from : {&host.tensors, &host.initial})
+    for (const auto& [name, tensor] : *from)
+      arguments.inputs[name] = toTensor(tensor);
+  Results results = interpret(variant, arguments, 0, threads);
+  HostResult expected;
+  for (auto& [name, tensor] : results.outputs)
+    expected.outputs[name] = {tensor.shape, std::move(tensor.data)};
+  for (auto& [name, tensor] : results.states)
+    expected.states[name] = {tensor.shape, std::move(tensor.data)};
+  return expected;
+}
+
+/// Everything that decides the numbers of a call.
+std::string numbersOf(const Case& one) {
+  std::ostringstream text;
+  text << one.variant << ", " << name(one.dtype);
+  if (one.stateType != DType::f32)
+    text << ", states " << name(one.stateType);
+  text << ", K " << one.K << " V " << one.V << ", B " << one.shape.batch << " T "
+       << one.shape.tokens << " H " << one.shape.heads;
+  for (const auto& [input, heads] : one.how.heads)
+    text << ", " << heads << " heads of " << input;
+  if (!one.how.initialStates)
+    text << ", from zero";
+  if (one.how.gateScale != 1)
+    text << ", gates x " << one.how.gateScale;
+  if (one.how.repeatedKeys)
+    text << ", repeated keys";
+  text << ", seed " << one.how.seed;
+  return text.str();
+}
+
+int cores() { return int(std::max(1u, std::thread::hardware_concurrency())); }
+
+}  // namespace
+
+const CompiledVariant& variantNamed(const std::string& name) {
+  return *variants.get(name, [&] {
+    const fs::path path = variantsFolder() / (name + ".lathe");
+    std::ifstream in(path);
+    if (!in)
+      throw std::runtime_error("there is no " + path.string());
+    std::ostringstream text;
+    text << in.rdbuf();
+    Diagnostics diagnostics;
+    std::vector<CompiledVariant> all = compile(text.str(), path.string(), diagnostics);
+    for (const CompiledVariant& one : all)
+      if (one.name == name)
+        return one;
+    throw std::runtime_error(path.string() + " has no variant " + name);
+  });
+}
+
+std::string describe(const Case& one) {
+  std::string text = numbersOf(one);
+  text.insert(one.variant.size(),
+              std::string(" ") + name(one.family) + " " + toString(tileOf(one)));
+  text += one.placement.layout == Layout::bthd ? ", [B,T,H,D]" : ", [B,H,T,D]";
+  if (one.placement.gap)
+    text += ", gap " + std::to_string(one.placement.gap);
+  if (one.placement.offset)
+    text += ", offset " + std::to_string(one.placement.offset);
+  if (one.placement.inPlace)
+    text += ", states in place";
+  if (!one.placement.finalStates)
+    text += ", no final states";
+  return text;
+}
+
+Signature signatureOf(const Case& one) {
+  Signature signature;
+  signature.dims = {{"K", one.K}, {"V", one.V}};
+  signature.compute = one.dtype;
+  for (const Operand& operand : variantNamed(one.variant).plan.operands)
+    signature.dtypes.push_back(operand.kind == Operand::Kind::state   ? one.stateType
+                               : operand.kind == Operand::Kind::param ? DType::f32
+                                                                      : one.dtype);
+  return signature;
+}
+
+Tile tileOf(const Case& one) {
+  if (one.tile)
+    return *one.tile;
+  const long long batchHeads = one.shape.batch * one.shape.heads;
+  std::ostringstream key;
+  key << one.variant << name(one.family) << name(one.dtype) << name(one.stateType) << one.K << ' '
+      << one.V << ' ' << batchHeads;
+  return *tiles.get(key.str(), [&] {
+    return candidates(variantNamed(one.variant).plan, one.family, signatureOf(one),
+                      deviceInfo(device).limits, batchHeads)
+        .tiles.front();
+  });
+}
+
+Problem problemOf(const Case& one) {
+  return {&variantNamed(one.variant).plan, one.family, signatureOf(one), one.shape};
+}
+
+std::unique_ptr<PreparedKernel> prepare(const Case& one) {
+  const Plan& plan = variantNamed(one.variant).plan;
+  Signature signature = signatureOf(one);
+  return std::make_unique<PreparedKernel>(
+      kernels(), plan, emit(plan, one.family, signature, tileOf(one)), signature, device);
+}
+
+std::shared_ptr<const Reference> referenceOf(const Case& one, int threads) {
+  return references.get(numbersOf(one), [&] {
+    const CompiledVariant& variant = variantNamed(one.variant);
+    Signature signature = signatureOf(one);
+    Reference reference;
+    reference.host = draw(variant.plan, signature, one.shape, one.how);
+    reference.expected = interpretOn(variant, signature, reference.host, threads);
+    return reference;
+  });
+}
+
+Oracle oracle() {
+  return [](const Plan& plan, const Signature& signature, const Shape&, const HostCall& host) {
+    return interpretOn(variantNamed(plan.variant), signature, host, cores());
+  };
+}
+
+std::string failureOf(const Case& one, int threads) {
+  try {
+    std::shared_ptr<const Reference> reference = referenceOf(one, threads);
+    const Plan& plan = variantNamed(one.variant).plan;
+    const Signature signature = signatureOf(one);
+    std::unique_ptr<PreparedKernel> kernel = prepare(one);
+    DeviceCall call(plan, signature, one.shape, reference->host, one.placement);
+    TwoRuns runs = runTwice(*kernel, call);
+    Verdict verdict = judge(plan, signature, runs.first, reference->expected);
+    if (!verdict.passed)
+      return describe(one) + ": " + verdict.reason;
+    if (!identical(runs.first, runs.second))
+      return describe(one) + ": two runs differ";
+    return "";
+  } catch (const std::exception& error) {
+    return numbersOf(one) + ", " + name(one.family) +
+           (one.tile ? " " + toString(*one.tile) : std::string()) + ": " + error.what();
+  }
+}
+
+void expectRight(const std::vector<Case>& cases) {
+  std::vector<std::string> failures(cases.size());
+  std::atomic<std::size_t> next = 0;
+  auto work = [&] {
+    cuda::ContextScope scope(device);
+    for (std::size_t i; (i = next++) < cases.size();)
+      failures[i] = failureOf(cases[i]);
+  };
+  std::vector<std::thread> others;
+  for (int i = 1; i < cores(); ++i)
+    others.emplace_back(work);
+  work();
+  for (std::thread& other : others)
+    other.join();
+
+  constexpr int most = 20;  // to be printed in full
+  int wrong = 0;
+  for (const std::string& failure : failures)
+    if (!failure.empty() && ++wrong <= most)
+      ADD_FAILURE() << failure;
+  EXPECT_EQ(wrong, 0) << "of " << cases.size() << " calls are wrong";
+  EXPECT_FALSE(cases.empty());
+}
+
+std::vector<Family> familiesOf(const std::string& variant, std::int64_t tokens) {
+  constexpr std::int64_t mostOfStep = 8;
+  std::vector<Family> families = {Family::sequential};
+  if (variantNamed(variant).plan.scan)
+    families.insert(families.begin(), Family::scan);
+  if (tokens <= mostOfStep)
+    families.push_back(Family::step);
+  return families;
+}
+
+void GpuTest::SetUp() {
+  std::string problem;
+  if (!cuda::available(&problem))
+    GTEST_SKIP() << "no GPU to test on: " << problem;
+  if (deviceCount() == 0)
+    GTEST_SKIP() << "no GPU to test on: the driver finds none";
+  if (!std::getenv("LATHE_PYTHON"))
+    setenv("LATHE_PYTHON", LATHE_SOURCE_DIR "/.venv", 1);
+  scope.emplace(device);
+  ASSERT_NO_THROW(synchronizeDevice()) << "an earlier test broke the GPU's context";
+}
+
+void GpuTest::TearDown() {
+  references.clear();
+  scope.reset();
+}
+
+}  // namespace lathe::test

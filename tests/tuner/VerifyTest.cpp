@@ -1,0 +1,60 @@
+#include "tuner/Verify.h"
+
+#include "tests/tuner/Support.h"
+
+#include <cmath>
+
+namespace lathe {
+namespace {
+
+using test::retentionPlan;
+using test::signatureOf;
+
+const Plan plan = retentionPlan();
+
+TEST(Tolerance, IsThatOfTheWeakestLink) {
+  EXPECT_EQ(tolerance(plan, signatureOf(plan, DType::bf16), "o"), 0.004);
+  EXPECT_EQ(tolerance(plan, signatureOf(plan, DType::f16), "S"), 0.004);
+  EXPECT_EQ(tolerance(plan, signatureOf(plan, DType::f32), "o"), 0.001);
+  Signature mixed = signatureOf(plan, DType::f32);
+  mixed.dtypes[4] = DType::bf16;
+  EXPECT_EQ(tolerance(plan, mixed, "o"), 0.004);
+  EXPECT_EQ(tolerance(plan, mixed, "S"), 0.001);
+  Plan channels = plan;
+  channels.scan->decay = DecayKind::vector;
+  EXPECT_EQ(tolerance(channels, signatureOf(plan, DType::bf16), "o"), 0.005);
+  EXPECT_EQ(tolerance(channels, signatureOf(plan, DType::f16), "o"), 0.004);
+  EXPECT_EQ(tolerance(channels, signatureOf(plan, DType::f32), "o"), 0.001);
+}
+
+TEST(Judge, SaysWhichTensorIsOff) {
+  Signature signature = signatureOf(plan);
+  HostResult expected{{{"o", {{2}, {1, 1}}}}, {{"S", {{1}, {2}}}}};
+  HostResult found = expected;
+  EXPECT_TRUE(judge(plan, signature, found, expected).passed);
+  found.outputs["o"].data[0] = 1.1;
+  Verdict verdict = judge(plan, signature, found, expected);
+  EXPECT_FALSE(verdict.passed);
+  EXPECT_NEAR(verdict.error, 0.0707, 1e-4);
+  EXPECT_EQ(verdict.reason, "output 'o' is off by 0.0707 of its RMS, at most 0.004 is right");
+  found.states["S"].data[0] = std::nan("");
+  EXPECT_EQ(judge(plan, signature, found, expected).reason,
+            "output 'o' is off by 0.0707 of its RMS, at most 0.004 is right, state 'S' is off by "
+            "inf of its RMS, at most 0.004 is right");
+  found.states.clear();
+  found.outputs = expected.outputs;
+  EXPECT_TRUE(judge(plan, signature, found, expected).passed);
+}
+
+TEST(Judge, TheSameBits) {
+  HostResult a{{{"o", {{2}, {1, 0.0}}}}, {}}, b = a;
+  EXPECT_TRUE(identical(a, b));
+  b.outputs["o"].data[1] = -0.0;
+  EXPECT_FALSE(identical(a, b));
+  b = a;
+  b.states["S"] = {};
+  EXPECT_FALSE(identical(a, b));
+}
+
+}  // namespace
+}  // namespace lathe
