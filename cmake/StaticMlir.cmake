@@ -1,5 +1,6 @@
-# Links the static archives of MLIR and of the few LLVM libraries below it. The imported targets of Debian's packages
-# name libLLVM.so in their link interfaces, so the closure is walked here and the shared library left out.
+# Links the static archives of MLIR and of the few LLVM libraries below it. The imported targets of
+# Debian's packages name libLLVM.so in their link interfaces, so the closure is walked here and the
+# shared library left out.
 find_package(MLIR 19.1 REQUIRED CONFIG HINTS /usr/lib/llvm-19/lib/cmake/mlir)
 
 # The archives of `roots` and of all that they need.
@@ -29,15 +30,17 @@ function(lathe_mlir_archives result)
   set(${result} ${archives} PARENT_SCOPE)
 endfunction()
 
-# Everything of MLIR that the compiler and its tools link; an archive costs nothing where none of its objects is needed.
+# Everything of MLIR that the compiler and its tools link; an archive costs nothing where none of
+# its objects is needed.
 add_library(lathe_mlir INTERFACE)
-lathe_mlir_archives(archives MLIRIR MLIRArithDialect MLIRMathDialect MLIRPass MLIRTransforms MLIROptLib)
+lathe_mlir_archives(archives MLIRIR MLIRArithDialect MLIRMathDialect MLIRPass MLIRTransforms
+                    MLIROptLib)
 list(JOIN archives "," archives)
 target_link_libraries(lathe_mlir INTERFACE "$<LINK_GROUP:RESCAN,${archives}>" Threads::Threads
                                            ${CMAKE_DL_LIBS})
 target_include_directories(lathe_mlir SYSTEM INTERFACE ${LLVM_INCLUDE_DIRS} ${MLIR_INCLUDE_DIRS})
 
-# mlir-tblgen over one .td file: lathe_tablegen(target source.td output generator...)
+# mlir-tblgen over one .td file: lathe_tablegen(source.td [output generator]...)
 function(lathe_tablegen source)
   cmake_path(GET source STEM stem)
   set(generated ${LATHE_GENERATED})
@@ -58,4 +61,5 @@ function(lathe_tablegen source)
   set(LATHE_GENERATED ${generated} PARENT_SCOPE)
 endfunction()
 
-find_program(LATHE_MLIR_TBLGEN NAMES mlir-tblgen-19 mlir-tblgen HINTS ${LLVM_TOOLS_BINARY_DIR} REQUIRED)
+find_program(LATHE_MLIR_TBLGEN NAMES mlir-tblgen-19 mlir-tblgen HINTS ${LLVM_TOOLS_BINARY_DIR}
+             REQUIRED)

@@ -13,17 +13,19 @@ class Lathe_Op<string mnemonic, list<Trait> traits = []> : Op<Lathe_Dialect, mne
 class Lathe_TokenOp<string mnemonic, list<Trait> traits = []>
     : Lathe_Op<mnemonic, !listconcat([HasParent<"VariantOp">], traits)>;
 
-/// A declaration: its result is printed under its own name, and it stays although nothing uses it, since the caller
-/// passes it.
+/// A declaration: its result is printed under its own name, and it stays although nothing uses it,
+/// since the caller passes it.
 class Lathe_Declaration<string mnemonic, list<Trait> traits = []>
     : Lathe_TokenOp<mnemonic, !listconcat([
         DeclareOpInterfaceMethods<OpAsmOpInterface, ["getAsmResultNames"]>], traits)> {
   let extraClassDefinition = [{
-    void $cppClass::getAsmResultNames(mlir::OpAsmSetValueNameFn setName) { setName(getResult(), getName()); }
+    void $cppClass::getAsmResultNames(mlir::OpAsmSetValueNameFn setName) {
+      setName(getResult(), getName());
+    }
   }];
 }
 
-//===- The variant and what it declares ------------------------------------------------------------------------------===//
+//===- The variant and what it declares ----------------------------------------------------===//
 // `stored` is the order of the dimensions in the memory of the call where it is not the variant's.
 
 def Lathe_VariantOp : Lathe_Op<"variant", [
@@ -86,7 +88,7 @@ def Lathe_OutputOp : Lathe_TokenOp<"output"> {
   let assemblyFormat = "$name `,` $value attr-dict `:` type($value)";
 }
 
-//===- Values --------------------------------------------------------------------------------------------------------===//
+//===- Values ------------------------------------------------------------------------------===//
 
 def Lathe_LiteralOp : Lathe_TokenOp<"literal", [Pure, ConstantLike]> {
   let summary = "A number";
@@ -115,8 +117,8 @@ def Lathe_PositionOp : Lathe_TokenOp<"position", [Pure]> {
 def Lathe_MapOp : Lathe_TokenOp<"map", [IsolatedFromAbove, Pure, SingleBlock]> {
   let summary = "A scalar function of its operands, element by element";
   let description = [{
-    Operands broadcast over the dimensions that they lack; the result has the dimensions of all. A map of one scalar
-    operation is written with its name alone:
+    Operands broadcast over the dimensions that they lack; the result has the dimensions of all. A
+    map of one scalar operation is written with its name alone:
 
         %0 = lathe.map arith.mulf(%k, %v) : <K>, <V> -> <K, V>
   }];
@@ -170,16 +172,16 @@ def Lathe_BroadcastOp : Lathe_TokenOp<"broadcast", [Pure]> {
   let hasFolder = 1;
 }
 
-//===- Normal form ---------------------------------------------------------------------------------------------------===//
+//===- Normal form -------------------------------------------------------------------------===//
 
 def Lathe_AffineOp : Lathe_TokenOp<"affine", [AttrSizedOperandSegments, Pure]> {
   let summary = "The update of a state in normal form";
   let description = [{
         S' = exp(sum of decays) * S + sum_r left_r (right_r @ S) + sum_s key_s * value_s
 
-    `@` contracts the first dimension of the state. Log-decays are scalars or have one dimension of the state; lefts,
-    rights and keys have at most the first, values at most the second. The value of a state that has one dimension only
-    (a normaliser) is a scalar.
+    `@` contracts the first dimension of the state. Log-decays are scalars or have one dimension of
+    the state; lefts, rights and keys have at most the first, values at most the second. The value
+    of a state that has one dimension only (a normaliser) is a scalar.
 
         %1 = lathe.affine %S decay(%g) rank1(%a * %b) outer(%k * %v)
             : <K, V>, <>, <K>, <K>, <K>, <V> -> <K, V>
@@ -192,18 +194,19 @@ def Lathe_AffineOp : Lathe_TokenOp<"affine", [AttrSizedOperandSegments, Pure]> {
   let hasVerifier = 1;
 }
 
-//===- Chunk form ----------------------------------------------------------------------------------------------------===//
+//===- Chunk form --------------------------------------------------------------------------===//
 
 def Lathe_CumulateOp : Lathe_TokenOp<"cumulate", [Pure]> {
   let summary = "The running sum over the tokens of the chunk";
   let description = [{
-    Of tokens s <= i; `exclusive`: of s < i; `after`: of s > i. The three are separate sums, never differences of one, so
-    that a strong gate takes no digits from its neighbours.
+    Of tokens s <= i; `exclusive`: of s < i; `after`: of s > i. The three are separate sums, never
+    differences of one, so that a strong gate takes no digits from its neighbours.
   }];
   let arguments = (ins Lathe_Value:$input, UnitAttr:$exclusive, UnitAttr:$after);
   let results = (outs Lathe_Value:$result);
   let assemblyFormat = [{
-    $input (`exclusive` $exclusive^)? (`after` $after^)? attr-dict `:` type($input) `->` type($result)
+    $input (`exclusive` $exclusive^)? (`after` $after^)? attr-dict
+    `:` type($input) `->` type($result)
   }];
   let hasVerifier = 1;
 }
@@ -222,15 +225,15 @@ def Lathe_ScoresOp : Lathe_TokenOp<"scores", [Pure]> {
         A_ij = sum_d x_id y_jd exp(G_id - G_jd)        for j <= i, else 0
 
     with G the inclusive running sum of the log-decays. `strict` reads before the update of token i:
-    exp(G_{i-1,d} - G_jd) for j < i. The exponent is the sum of the log-decays between the two tokens, at most 0
-    where decays are at most 1; no other exponent is formed.
+    exp(G_{i-1,d} - G_jd) for j < i. The exponent is the sum of the log-decays between the two
+    tokens, at most 0 where decays are at most 1; no other exponent is formed.
   }];
-  let arguments = (ins Lathe_Value:$x, Lathe_Value:$y, Optional<Lathe_Value>:$decay, StrAttr:$dim,
-                       UnitAttr:$strict);
+  let arguments = (ins Lathe_Value:$x, Lathe_Value:$y, Optional<Lathe_Value>:$decay,
+                       StrAttr:$dim, UnitAttr:$strict);
   let results = (outs Lathe_Value:$result);
   let assemblyFormat = [{
-    $x `,` $y (`decay` `(` $decay^ `:` type($decay) `)`)? `over` $dim (`strict` $strict^)? attr-dict
-    `:` type($x) `,` type($y) `->` type($result)
+    $x `,` $y (`decay` `(` $decay^ `:` type($decay) `)`)? `over` $dim (`strict` $strict^)?
+    attr-dict `:` type($x) `,` type($y) `->` type($result)
   }];
   let hasVerifier = 1;
 }
@@ -246,7 +249,7 @@ def Lathe_ApplyOp : Lathe_TokenOp<"apply", [Pure]> {
 }
 
 def Lathe_SolveOp : Lathe_TokenOp<"solve", [AttrSizedOperandSegments, Pure]> {
-  let summary = "Every W^r with W^r_i = R^r_i + sum_s sum_{j<i} L^rs_ij W^s_j, by forward substitution";
+  let summary = "W^r_i = R^r_i + sum_s sum_{j<i} L^rs_ij W^s_j, by forward substitution";
   let description = "`blocks` holds the strict scores L^rs row by row.";
   let arguments = (ins Variadic<Lathe_Value>:$rights, Variadic<Lathe_Value>:$blocks);
   let results = (outs Variadic<Lathe_Value>:$results);
@@ -256,7 +259,7 @@ def Lathe_SolveOp : Lathe_TokenOp<"solve", [AttrSizedOperandSegments, Pure]> {
   let hasVerifier = 1;
 }
 
-//===- Scalar functions that arith and math lack ---------------------------------------------------------------------===//
+//===- Scalar functions that arith and math lack -------------------------------------------===//
 
 class Lathe_ScalarOp<string mnemonic, string formula>
     : Lathe_Op<mnemonic, [Pure, SameOperandsAndResultType]> {

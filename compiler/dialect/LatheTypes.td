@@ -8,9 +8,9 @@ def Lathe_Value : TypeDef<Lathe_Dialect, "Value"> {
   let mnemonic = "value";
   let summary = "A number for every index of its named dimensions, of one token and head";
   let description = [{
-    `!lathe.value<K, V>` has dimensions K and V, `!lathe.value<>` is a scalar. The names stand in the order in which the
-    variant declares them. In the chunk form `token` and `source` may come first: the token that reads, and an earlier
-    token of the same chunk.
+    `!lathe.value<K, V>` has dimensions K and V, `!lathe.value<>` is a scalar. The names stand in
+    the order in which the variant declares them. In the chunk form `token` and `source` may come
+    first: the token that reads, and an earlier token of the same chunk.
   }];
   let parameters = (ins ArrayRefParameter<"mlir::StringAttr">:$dims);
   let hasCustomAssemblyFormat = 1;

@@ -48,8 +48,7 @@ static LogicalResult requireWithin(Operation* op, Value value, ArrayRef<StringRe
   return success();
 }
 
-//===- The variant
-//---------------------------------------------------------------------------------------------------===//
+//===- The variant -------------------------------------------------------------------------===//
 
 static LogicalResult verifyDims(VariantOp variant) {
   llvm::StringSet<> declared;
@@ -140,8 +139,7 @@ LogicalResult VariantOp::verifyRegions() {
   return success();
 }
 
-//===- Values
-//--------------------------------------------------------------------------------------------------------===//
+//===- Values ------------------------------------------------------------------------------===//
 
 LogicalResult ConstantOp::verify() { return requireScalar(*this, getResult()); }
 LogicalResult LiteralOp::verify() { return requireScalar(*this, getResult()); }
@@ -214,8 +212,7 @@ LogicalResult BroadcastOp::verify() {
   return success();
 }
 
-//===- Normal form
-//---------------------------------------------------------------------------------------------------===//
+//===- Normal form -------------------------------------------------------------------------===//
 
 LogicalResult AffineOp::verify() {
   const ArrayRef<StringAttr> dims = typeOf(getState()).getDims();
@@ -255,8 +252,7 @@ LogicalResult AffineOp::verify() {
   return success();
 }
 
-//===- Chunk form
-//----------------------------------------------------------------------------------------------------===//
+//===- Chunk form --------------------------------------------------------------------------===//
 
 static LogicalResult requireToken(Operation* op, Value value) {
   if (typeOf(value).has(tokenDim))

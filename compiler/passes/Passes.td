@@ -4,7 +4,7 @@
 include "mlir/Pass/PassBase.td"
 
 def Simplify : Pass<"simplify", "::lathe::VariantOp"> {
-  let summary = "Splits maps into single scalar operations, folds, and removes what is dead or computed twice.";
+  let summary = "Splits maps into single operations, folds, removes what is dead or done twice.";
 }
 
 def RecogniseRecurrence : Pass<"recognise-recurrence", "::lathe::VariantOp"> {
@@ -12,7 +12,7 @@ def RecogniseRecurrence : Pass<"recognise-recurrence", "::lathe::VariantOp"> {
 }
 
 def FormChunks : Pass<"form-chunks", "::lathe::VariantOp"> {
-  let summary = "Rewrites a variant in normal form to compute a chunk of tokens at once, or remarks why it cannot.";
+  let summary = "Computes a chunk of tokens at once, or remarks why it cannot.";
 }
 
 def PrintPlan : Pass<"print-plan", "::lathe::VariantOp"> {

@@ -5,7 +5,6 @@
 #include "compiler/Compile.h"
 
 #include <cmath>
-#include <fstream>
 #include <gtest/gtest.h>
 #include <random>
 #include <sstream>
@@ -29,12 +28,7 @@ inline CompiledVariant compileOne(std::string_view text) {
 }
 
 /// A variant of the library.
-inline CompiledVariant compileLibrary(const std::string& name) {
-  std::ifstream file(std::string(LATHE_SOURCE_DIR) + "/variants/" + name + ".lathe");
-  std::ostringstream text;
-  text << file.rdbuf();
-  return compileOne(text.str());
-}
+CompiledVariant compileLibrary(const std::string& name);
 
 inline const std::vector<std::string>& library() {
   static const std::vector<std::string> names{"linear_attention", "retnet", "mamba2", "gla",
