@@ -8,24 +8,27 @@ namespace lathe::reference {
 namespace {
 
 /// The innermost loop of a map: an operand moves by one element or stands still. The result may lie
-/// where an operand that moves does: the same element is read before it is written.
+/// where an operand that moves does, so it is computed beside it, a block at a time.
 template <Op op>
 void mapRow(double* out, const double* a, const double* b, long size, bool moveA, bool moveB) {
+  constexpr long blockSize = 128;
+  double block[blockSize];
   const double firstA = *a, firstB = *b;
-  if (moveA && moveB) {
-#pragma GCC ivdep
-    for (long i = 0; i < size; ++i)
-      out[i] = evaluate<op>(a[i], b[i]);
-  } else if (moveA) {
-#pragma GCC ivdep
-    for (long i = 0; i < size; ++i)
-      out[i] = evaluate<op>(a[i], firstB);
-  } else if (moveB) {
-#pragma GCC ivdep
-    for (long i = 0; i < size; ++i)
-      out[i] = evaluate<op>(firstA, b[i]);
-  } else {
-    std::fill_n(out, size, evaluate<op>(firstA, firstB));
+  for (long first = 0; first < size; first += blockSize) {
+    const long count = std::min(blockSize, size - first);
+    const double *rowA = a + first, *rowB = b + first;
+    if (moveA && moveB)
+      for (long i = 0; i < count; ++i)
+        block[i] = evaluate<op>(rowA[i], rowB[i]);
+    else if (moveA)
+      for (long i = 0; i < count; ++i)
+        block[i] = evaluate<op>(rowA[i], firstB);
+    else if (moveB)
+      for (long i = 0; i < count; ++i)
+        block[i] = evaluate<op>(firstA, rowB[i]);
+    else
+      std::fill_n(block, count, evaluate<op>(firstA, firstB));
+    std::copy_n(block, count, out + first);
   }
 }
 
