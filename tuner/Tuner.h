@@ -102,7 +102,7 @@ struct TuneOptions {
   bool useDatabase = true;  ///< Go on from trials that an interrupted run left; store the winner.
   int threads = 0;          ///< That compile; 0: all cores.
   /// Called after each step: what it is doing, how much is done, of how much.
-  std::function<void(const std::string& step, int done, int total)> progress;
+  std::function<void(const std::string& step, int done, int total)> progress = {};
 };
 
 /// Compiles, checks and times the candidates on the GPU `gpu`; stores and returns the winner.

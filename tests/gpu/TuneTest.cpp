@@ -103,8 +103,9 @@ TEST_F(Tuning, TheCopyCeilingIsOfThisGpu) {
   // Twice the clock, as memory transfers on both edges.
   double bus = 2e-6 * gpu.memoryClockKHz * gpu.memoryBusBits / 8;
   EXPECT_GT(found, 10);
-  if (bus > 0)
+  if (bus > 0) {
     EXPECT_LT(found, 1.05 * bus);
+  }
 }
 
 TEST_F(Tuning, ACallWithAColdCacheIsTimed) {
