@@ -1,0 +1,121 @@
+// lathe emit: any stage between the spec and the cubin, as text or bytes.
+#include "compiler/spec/Parser.h"
+#include "runtime/Compile.h"
+#include "tools/lathe/Command.h"
+#include "tools/lathe/KernelOptions.h"
+#include "tools/lathe/PrintSpec.h"
+#include "tools/lathe/SpecFile.h"
+
+#include <fstream>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <unistd.h>
+
+namespace lathe::tool {
+
+namespace {
+
+struct EmitOptions {
+  std::string file, stage, output;
+  KernelOptions kernel;
+};
+
+/// The variant as its author wrote it, in the normal style.
+std::string specText(const EmitOptions& options, const std::string& variant) {
+  Diagnostics diagnostics;
+  const spec::Spec spec = spec::parse(readText(findSpec(options.file)), diagnostics);
+  for (const spec::Variant& found : spec.variants)
+    if (found.name == variant)
+      return printVariant(found);
+  return "";
+}
+
+KernelSource kernelOf(const EmitOptions& options, const Plan& plan, const std::string& arch) {
+  constexpr long long manyTokens = 4096;
+  const Shape shape =
+      options.kernel.shape.empty() ? Shape{8, manyTokens, 16} : parseShape(options.kernel.shape);
+  const Signature signature = parseSignature(options.kernel, plan);
+  const Family family = parseFamily(options.kernel.family, plan, shape.tokens);
+  const Tile best =
+      candidates(plan, family, signature, knownDevice(arch), shape.batch * shape.heads)
+          .tiles.front();
+  return emit(plan, family, signature, parseTile(options.kernel.tile, best));
+}
+
+std::string render(const EmitOptions& options) {
+  const std::string& stage = options.stage;
+  const CompiledVariant variant = loadVariant(options.file, options.kernel.variant);
+  if (stage == "spec")
+    return specText(options, variant.name);
+  if (stage == "ir")
+    return variant.ir(Stage::ir);
+  if (stage == "normal")
+    return variant.ir(Stage::normal);
+  if (stage == "chunk")
+    return variant.ir(Stage::chunk);
+  if (stage == "plan")
+    return nlohmann::json(variant.plan).dump(2) + "\n";
+  const std::string arch = archOrDefault(options.kernel.arch);
+  const KernelSource kernel = kernelOf(options, variant.plan, arch);
+  if (stage == "cuda")
+    return kernel.text;
+  if (stage == "ptx")
+    return Nvrtc::get().ptx(kernel.text, kernel.entry, arch);
+  Kernels kernels;
+  return kernels.get(kernel, arch).kernel->cubin;
+}
+
+int emitStage(const EmitOptions& options) {
+  if (options.stage == "cubin" && options.output.empty() && isatty(STDOUT_FILENO))
+    throw UsageError("a cubin is no text; name a file with -o, or redirect stdout");
+  const std::string text = render(options);
+  if (options.output.empty() || options.output == "-") {
+    std::cout << text << std::flush;
+    return std::cout ? 0 : exitFailed;
+  }
+  std::ofstream out(options.output, std::ios::binary);
+  out << text << std::flush;
+  if (!out)
+    throw Error("cannot write '" + options.output + "'");
+  return 0;
+}
+
+}  // namespace
+
+void addEmit(CLI::App& app, Action& action) {
+  auto options = std::make_shared<EmitOptions>();
+  CLI::App* command = addCommand(
+      app, "emit", "Print one stage of the compilation",
+      "  lathe emit gla --stage normal                        the recurrence, as MLIR\n"
+      "  lathe emit gla --stage cuda --dims K=64,V=64 -o gla.cu\n"
+      "  lathe emit gla --stage ptx --arch sm_80\n"
+      "  lathe emit mamba2 --stage cubin --family step -o step.cubin\n"
+      "The CUDA source is complete: it has no includes, and nvcc compiles it too. ptx and cubin "
+      "need\nNVRTC, but no GPU.");
+  command->add_option("FILE", options->file, "a .lathe file, or the name of a library variant")
+      ->required();
+  command->add_option("--stage", options->stage, "which one")
+      ->required()
+      ->type_name("STAGE")
+      ->check([](const std::string& stage) -> std::string {
+        if (stage == "gradient")
+          return "the gradient is not derived yet; accepted are spec, ir, normal, chunk, plan, "
+                 "cuda, ptx and cubin";
+        for (const char* known : {"spec", "ir", "normal", "chunk", "plan", "cuda", "ptx", "cubin"})
+          if (stage == known)
+            return "";
+        return "'" + stage +
+               "' is no stage; accepted are spec, ir, normal, chunk, plan, cuda, ptx "
+               "and cubin";
+      });
+  command->add_option("-o,--output", options->output, "instead of stdout")->type_name("FILE");
+  options->kernel.addSignature(*command);
+  options->kernel.addShape(*command, false);
+  options->kernel.addFamily(*command);
+  options->kernel.addTile(*command);
+  options->kernel.addArch(*command);
+  command->callback([options, &action] { action = [options] { return emitStage(*options); }; });
+}
+
+}  // namespace lathe::tool

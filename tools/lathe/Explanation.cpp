@@ -1,0 +1,193 @@
+#include "tools/lathe/Explanation.h"
+
+#include "tools/lathe/Classify.h"
+#include "tools/lathe/Formula.h"
+#include "tools/lathe/Number.h"
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <ostream>
+
+namespace lathe::tool {
+
+namespace {
+
+std::vector<Explanation::Role> rolesOf(const Plan& plan) {
+  std::vector<Explanation::Role> roles;
+  if (!plan.scan)
+    return roles;
+  const Formulas formulas(plan);
+  const auto add = [&](const char* role, int node) {
+    if (node < 0)
+      return;
+    std::string dims;
+    for (const std::string& dim : plan.nodes[node].dims)
+      dims += (dims.empty() ? "" : ", ") + dim;
+    roles.push_back({role, formulas.text(node) + (dims.empty() ? "" : "   [" + dims + "]")});
+  };
+  add("query", plan.scan->query);
+  add("key", plan.scan->key);
+  add("value", plan.scan->value);
+  add("log-decay", plan.scan->logDecay);
+  if (plan.scan->normaliser >= 0)
+    roles.push_back({"normaliser", plan.operands[plan.scan->normaliser].name + ", read as " +
+                                       formulas.text(plan.scan->normaliserRead)});
+  return roles;
+}
+
+std::string dimsText(const Signature& signature) {
+  std::string text;
+  for (const auto& [dim, size] : signature.dims)
+    text += dim + "=" + std::to_string(size) + " ";
+  return text + name(signature.compute);
+}
+
+std::string shapeText(const Shape& shape) {
+  return "B" + std::to_string(shape.batch) + " T" + std::to_string(shape.tokens) + " H" +
+         std::to_string(shape.heads);
+}
+
+void line(std::ostream& out, const std::string& label, const std::string& text) {
+  out << "  " << label << std::string(std::max<int>(1, 16 - int(label.size())), ' ') << text
+      << "\n";
+}
+
+void printTiles(std::ostream& out, const Explanation& e) {
+  constexpr std::size_t shown = 5;
+  out << "\nTiles of the " << name(e.family) << " kernel on " << e.arch
+      << " (c chunk, b block, v columns of a block, s stages,\n"
+      << "k lanes a column, x columns a lane)\n";
+  if (!e.noKernel.empty()) {
+    line(out, "none", e.noKernel);
+    return;
+  }
+  line(out, "default", toString(e.tiles.tiles.front()) + ", the best by the model");
+  std::string next;
+  for (std::size_t i = 1; i < std::min(shown, e.tiles.tiles.size()); ++i)
+    next += (next.empty() ? "" : "; ") + toString(e.tiles.tiles[i]);
+  if (!next.empty())
+    line(out, "then", next);
+  line(out, "candidates", std::to_string(e.tiles.tiles.size()) + "; `lathe tune` measures them");
+  std::map<std::string, int> reasons;
+  for (const Pruned& pruned : e.tiles.pruned)
+    ++reasons[pruned.reason];
+  for (const auto& [reason, count] : reasons)
+    line(out, "pruned", std::to_string(count) + ": " + reason);
+}
+
+nlohmann::json tileJson(const Explanation& e) {
+  nlohmann::json tiles = {{"candidates", nlohmann::json::array()},
+                          {"pruned", nlohmann::json::array()}};
+  for (const Tile& tile : e.tiles.tiles)
+    tiles["candidates"].push_back(toString(tile));
+  for (const Pruned& pruned : e.tiles.pruned)
+    tiles["pruned"].push_back({{"tile", toString(pruned.tile)}, {"reason", pruned.reason}});
+  if (e.noKernel.empty())
+    tiles["default"] = toString(e.tiles.tiles.front());
+  else
+    tiles["none"] = e.noKernel;
+  return tiles;
+}
+
+}  // namespace
+
+Explanation explainVariant(const CompiledVariant& variant, const KernelOptions& options) {
+  const Plan& plan = variant.plan;
+  Explanation e;
+  e.variant = variant.name;
+  e.kind = classify(plan);
+  e.formulas = Formulas(plan).lines();
+  e.remarks = plan.remarks;
+  e.hasChunkForm = variant.has(Stage::chunk);
+  e.roles = rolesOf(plan);
+  e.signature = parseSignature(options, plan);
+  e.shape = options.shape.empty() ? Shape{8, 4096, 16} : parseShape(options.shape);
+  e.family = parseFamily(options.family, plan, e.shape.tokens);
+  e.arch = archOrDefault(options.arch);
+  e.board = boardOf(e.arch);
+  try {
+    e.tiles =
+        candidates(plan, e.family, e.signature, knownDevice(e.arch), e.shape.batch * e.shape.heads);
+  } catch (const std::invalid_argument& error) {
+    e.noKernel = error.what();
+  }
+  const int chunk = e.noKernel.empty() ? e.tiles.tiles.front().chunk : Tile().chunk;
+  e.cost = tokenCost(plan, e.signature, chunk);
+  e.stateBytes = stateBytes(plan, e.signature);
+  const bool isStep = e.family == Family::step;
+  e.callBytes = minBytes(plan, e.signature, e.shape, {}, {.isRead = isStep});
+  e.callFlop = (e.family == Family::scan ? e.cost.chunkFlop : e.cost.flop) * double(e.shape.batch) *
+               double(e.shape.tokens) * double(e.shape.heads);
+  // Only the scan family multiplies on the tensor cores; the others are bound by memory or by the
+  // chain from token to token, which no roofline shows.
+  e.rooflineSeconds =
+      rooflineSeconds(e.board, e.signature, e.callBytes, e.family == Family::scan ? e.callFlop : 0);
+  return e;
+}
+
+void print(std::ostream& out, const Explanation& e) {
+  out << e.variant << ": " << e.kind << "\n\nNormal form, of one token and head\n";
+  for (const std::string& formula : e.formulas)
+    out << "  " << formula << "\n";
+  out << "\nDerived\n";
+  line(out, "chunk form",
+       e.hasChunkForm ? "a chunk of tokens by matrix products (lathe emit --stage chunk)"
+                      : "none: the variant runs token by token");
+  line(out, "step", "one token at a time, the states updated in place");
+  for (const Remark& remark : e.remarks)
+    line(out, "line " + std::to_string(remark.line), remark.text);
+  out << "\nPlan for " << shapeText(e.shape) << ", " << dimsText(e.signature) << "\n";
+  line(out, "family", name(e.family));
+  for (const Explanation::Role& role : e.roles)
+    line(out, role.role, role.formula);
+  out << "\nLeast cost\n";
+  line(out, "a token",
+       bytesText(e.cost.bytes) + " and " + fixedText(e.cost.flop / 1e3, 1) +
+           " kFLOP for each head" +
+           (e.cost.chunkFlop > 0 ? " (" + fixedText(e.cost.chunkFlop / 1e3, 1) + " kFLOP in chunks)"
+                                 : ""));
+  line(out, "the states", bytesText(e.stateBytes) + " for each batch and head");
+  line(out, "the call",
+       bytesText(e.callBytes) + " and " + fixedText(e.callFlop / 1e9, 1) + " GFLOP");
+  line(out, "roofline",
+       timeText(e.rooflineSeconds) + " on " + e.board.name + " (" +
+           fixedText(e.board.copyGBps / 1000, 2) + " TB/s, " + fixedText(e.board.teraflops, 0) +
+           " TFLOP/s, " + (e.board.isMeasured ? "measured" : "by its data sheet") + ")");
+  printTiles(out, e);
+}
+
+nlohmann::json toJson(const Explanation& e) {
+  nlohmann::json roles = nlohmann::json::object(), remarks = nlohmann::json::array();
+  for (const Explanation::Role& role : e.roles)
+    roles[role.role] = role.formula;
+  for (const Remark& remark : e.remarks)
+    remarks.push_back({{"line", remark.line}, {"column", remark.column}, {"text", remark.text}});
+  return {
+      {"variant", e.variant},
+      {"class", e.kind},
+      {"formulas", e.formulas},
+      {"chunk_form", e.hasChunkForm},
+      {"remarks", remarks},
+      {"family", name(e.family)},
+      {"roles", roles},
+      {"B", e.shape.batch},
+      {"T", e.shape.tokens},
+      {"H", e.shape.heads},
+      {"dims", e.signature.dims},
+      {"dtype", name(e.signature.compute)},
+      {"token", {{"bytes", e.cost.bytes}, {"flop", e.cost.flop}, {"chunk_flop", e.cost.chunkFlop}}},
+      {"state_bytes", e.stateBytes},
+      {"min_bytes", e.callBytes},
+      {"flop", e.callFlop},
+      {"arch", e.arch},
+      {"board",
+       {{"name", e.board.name},
+        {"copy_GBps", e.board.copyGBps},
+        {"TFLOPs", e.board.teraflops},
+        {"measured", e.board.isMeasured}}},
+      {"roofline_us", e.rooflineSeconds * 1e6},
+      {"tiles", tileJson(e)}};
+}
+
+}  // namespace lathe::tool

@@ -1,0 +1,18 @@
+// The interpreter as the tuner and `lathe run` call it.
+#pragma once
+
+#include "compiler/Compile.h"
+#include "tuner/Tuner.h"
+
+namespace lathe::tool {
+
+/// What a call computes, in double precision over all cores: token by token where `chunk` is 0,
+/// else in the chunk form. Throws std::invalid_argument as the interpreter does.
+HostResult interpretCall(const CompiledVariant& variant, const std::map<std::string, int>& dims,
+                         const HostCall& call, const std::map<std::string, float>& constants,
+                         int chunk);
+
+/// Holds a copy of the variant.
+Oracle oracleOf(const CompiledVariant& variant);
+
+}  // namespace lathe::tool

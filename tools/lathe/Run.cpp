@@ -1,0 +1,216 @@
+// lathe run: a variant on the tensors of an .npz file.
+#include "runtime/Prepare.h"
+#include "tools/lathe/Command.h"
+#include "tools/lathe/KernelOptions.h"
+#include "tools/lathe/Number.h"
+#include "tools/lathe/Oracle.h"
+#include "tools/lathe/SpecFile.h"
+#include "tools/lathe/Tensors.h"
+#include "tuner/Verify.h"
+
+#include <chrono>
+#include <iostream>
+#include <memory>
+
+namespace lathe::tool {
+
+namespace {
+
+struct RunOptions {
+  std::string file, input, output, device = "auto", layout = "bthd";
+  KernelOptions kernel;
+  bool isChecked = false;
+};
+
+class Clock {
+public:
+  double seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  }
+
+private:
+  std::chrono::steady_clock::time_point begin = std::chrono::steady_clock::now();
+};
+
+void say(const std::string& what, const std::string& text) {
+  std::cerr << what << std::string(what.size() < 9 ? 9 - what.size() : 1, ' ') << text << "\n";
+}
+
+/// The number of the GPU, or -1 for the CPU. Throws where the driver lacks what was asked for.
+int deviceOf(const std::string& text) {
+  if (text == "cpu" || (text == "auto" && (!cuda::available() || deviceCount() == 0)))
+    return -1;
+  if (text == "auto" || text == "cuda")
+    return 0;
+  return std::stoi(text.substr(5));
+}
+
+std::string checkDevice(const std::string& text) {
+  const bool isNumbered = text.starts_with("cuda:") && text.size() > 5 && text.size() < 9 &&
+                          text.find_first_not_of("0123456789", 5) == std::string::npos;
+  return isNumbered || text == "auto" || text == "cpu" || text == "cuda"
+             ? ""
+             : "'" + text + "' is no device; accepted are auto, cpu and cuda:0";
+}
+
+/// Prints the verdict on every tensor; whether all are within its limit.
+bool compare(const HostResult& found, const HostResult& expected, const std::string& against,
+             const std::function<double(const std::string&)>& limitOf) {
+  bool passed = true;
+  const auto judgeAll = [&](const auto& some, const auto& others) {
+    for (const auto& [name, tensor] : others) {
+      const double ratio = errorRatio(some.at(name), tensor), limit = limitOf(name);
+      const bool isRight = ratio <= limit;
+      passed &= isRight;
+      char text[160];
+      std::snprintf(text, sizeof text, "%s: RMS(diff)/RMS(ref) %.2e against %s, limit %.0e: %s",
+                    name.c_str(), ratio, against.c_str(), limit, isRight ? "right" : "WRONG");
+      say("check", text);
+    }
+  };
+  judgeAll(found.outputs, expected.outputs);
+  judgeAll(found.states, expected.states);
+  return passed;
+}
+
+const char* originText(Origin origin) {
+  switch (origin) {
+  case Origin::memory:
+    return "from memory";
+  case Origin::disk:
+    return "from the cache";
+  case Origin::compiled:
+    return "compiled";
+  }
+  return "";
+}
+
+const char* originText(ChoiceOrigin origin) {
+  switch (origin) {
+  case ChoiceOrigin::tuned:
+    return "as tuned for this shape";
+  case ChoiceOrigin::nearby:
+    return "as tuned for a nearby shape";
+  case ChoiceOrigin::model:
+    return "the model's choice; lathe tune measures";
+  }
+  return "";
+}
+
+HostResult runOnGpu(const Plan& plan, const Signature& signature, const FileCall& file,
+                    const RunOptions& options, int ordinal) {
+  const DeviceInfo gpu = deviceInfo(ordinal);
+  const Problem problem{&plan, parseFamily(options.kernel.family, plan, file.shape.tokens),
+                        signature, file.shape};
+  const Choice choice = choose(problem, gpu, Database());
+  const Tile tile = parseTile(options.kernel.tile, choice.tile);
+  say("device", gpu.name + " (" + gpu.limits.arch + "), " + name(signature.compute));
+  say("kernel", std::string(name(problem.family)) + " " + toString(tile) + ", " +
+                    (options.kernel.tile.empty() ? originText(choice.origin) : "as asked for"));
+  Kernels kernels;
+  const Clock preparing;
+  const PreparedKernel kernel(kernels, plan, emit(plan, problem.family, signature, tile), signature,
+                              ordinal);
+  say("prepare", timeText(preparing.seconds()) + ", " + originText(kernel.origin()));
+  cuda::ContextScope scope(ordinal);
+  Placement placement(options.layout == "bhtd" ? Layout::bhtd : Layout::bthd);
+  placement.device = ordinal;
+  const DeviceCall device(plan, signature, file.shape, file.host, placement);
+  Call call = device.call();
+  call.constants = file.constants;
+  const Stream stream;
+  const Event begin, end;
+  begin.record(stream);
+  kernel.launch(call, stream);
+  end.record(stream);
+  stream.synchronize();
+  say("run", timeText(end.since(begin) * 1e-3) + " on the GPU, the first launch");
+  return device.download();
+}
+
+HostResult runOnCpu(const CompiledVariant& variant, const FileCall& file) {
+  const Clock clock;
+  HostResult result = interpretCall(variant, file.dims, file.host, file.constants, 0);
+  say("device", "CPU, the interpreter in double precision, token by token");
+  say("run", timeText(clock.seconds()));
+  return result;
+}
+
+int run(const RunOptions& options) {
+  const CompiledVariant variant = loadVariant(options.file, options.kernel.variant);
+  const Plan& plan = variant.plan;
+  const Layout layout = options.layout == "bhtd" ? Layout::bhtd : Layout::bthd;
+  FileCall file = callOf(plan, readNpz(options.input), layout);
+  KernelOptions kernel = options.kernel;
+  const bool hasDType = !kernel.dtype.empty();
+  if (!hasDType)
+    kernel.dtype = file.isHalf ? "f16" : "f32";
+  Signature signature = parseSignature(kernel, plan);
+  signature.dims = file.dims;
+  const int device = deviceOf(options.device);
+  if (device >= 0 || hasDType)
+    roundTo(plan, signature, file.host);
+  const HostResult result =
+      device >= 0 ? runOnGpu(plan, signature, file, options, device) : runOnCpu(variant, file);
+  bool passed = true;
+  if (options.isChecked && device >= 0) {
+    const HostResult expected = interpretCall(variant, file.dims, file.host, file.constants, 0);
+    passed = compare(result, expected, "the interpreter",
+                     [&](const std::string& tensor) { return tolerance(plan, signature, tensor); });
+  } else if (options.isChecked && variant.has(Stage::chunk)) {
+    // Two derivations of one equation, both in double precision.
+    constexpr int chunk = 64;
+    constexpr double rounding = 1e-12;
+    const HostResult expected = interpretCall(variant, file.dims, file.host, file.constants, chunk);
+    passed =
+        compare(result, expected, "the chunk form", [&](const std::string&) { return rounding; });
+  } else if (options.isChecked) {
+    say("check", "nothing to compare with: the variant has no chunk form");
+  }
+  if (!options.output.empty())
+    writeNpz(options.output, arraysOf(plan, result, layout));
+  return passed ? 0 : exitFailed;
+}
+
+}  // namespace
+
+void addRun(CLI::App& app, Action& action) {
+  auto options = std::make_shared<RunOptions>();
+  CLI::App* command = addCommand(
+      app, "run", "Run a variant on the tensors of an .npz file",
+      "  python3 -c 'import numpy as np; r = np.random.randn\n"
+      "  np.savez(\"x.npz\", q=r(1,64,2,32), k=r(1,64,2,32), v=r(1,64,2,32), "
+      "g=-abs(r(1,64,2,32)))'\n"
+      "  lathe run gla --input x.npz --output y.npz --check\n"
+      "  lathe run gla --input x.npz --output y.npz --device cuda:0 --dtype bf16\n"
+      "Arrays carry the names of the spec: inputs [B,T,H,dims], params [H,dims], initial states\n"
+      "[B,H,dims] (missing: zero), consts without axes (missing: as the spec says). The output, "
+      "in\n"
+      "float32, holds the outputs and, under their own names, the final states: it continues as "
+      "the\n"
+      "initial states of a next run. On the CPU the interpreter runs, in double precision.");
+  command->add_option("FILE", options->file, "a .lathe file, or the name of a library variant")
+      ->required();
+  command->add_option("--input", options->input, "the arrays")->required()->type_name("X.npz");
+  command->add_option("--output", options->output, "where the results go")->type_name("Y.npz");
+  command->add_option("--device", options->device, "auto (a GPU if there is one), cpu or cuda:0")
+      ->type_name("DEVICE")
+      ->check(checkDevice);
+  command->add_option("--layout", options->layout, "of the arrays: bthd or bhtd")
+      ->type_name("LAYOUT")
+      ->check(CLI::IsMember({"bthd", "bhtd"}));
+  options->kernel.addVariant(*command);
+  command
+      ->add_option("--dtype", options->kernel.dtype,
+                   "that inputs are rounded to: bf16, f16 or f32 (default: f16 if all inputs are "
+                   "float16, else f32; on the CPU: none)")
+      ->type_name("bf16[,g=f32]");
+  options->kernel.addFamily(*command);
+  options->kernel.addTile(*command);
+  command->add_flag(
+      "--check", options->isChecked,
+      "compare with the interpreter (on the CPU: its chunk form); exit code 1 if wrong");
+  command->callback([options, &action] { action = [options] { return run(*options); }; });
+}
+
+}  // namespace lathe::tool

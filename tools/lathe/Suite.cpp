@@ -1,0 +1,143 @@
+#include "tools/lathe/Suite.h"
+
+#include "runtime/Prepare.h"
+#include "tools/lathe/Command.h"
+#include "tools/lathe/KernelOptions.h"
+#include "tools/lathe/Oracle.h"
+#include "tools/lathe/Roofline.h"
+
+#include <cmath>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+namespace lathe::tool {
+
+namespace {
+
+const std::map<std::string, int> square = {{"K", 128}, {"V", 128}};
+/// Mamba-2's usual sizes: a state of 128, heads of 64, B and C shared by all heads.
+const std::map<std::string, int> mambaDims = {{"K", 128}, {"V", 64}};
+const std::map<std::string, int> mambaHeads = {{"B", 1}, {"C", 1}};
+
+std::vector<BenchCase> h200() {
+  std::vector<BenchCase> cases;
+  for (const char* variant : {"retnet", "gla", "linear_attention"})
+    for (const Shape& shape : {Shape{8, 4096, 16}, Shape{1, 8192, 16}})
+      cases.push_back({variant, shape, square, DType::bf16, {}});
+  for (const Shape& shape : {Shape{4, 16384, 32}, Shape{1, 131072, 8}, Shape{2, 2048, 8}})
+    cases.push_back({"retnet", shape, square, DType::bf16, {}});
+  for (const Shape& shape : {Shape{8, 4096, 32}, Shape{1, 8192, 32}})
+    cases.push_back({"mamba2", shape, mambaDims, DType::bf16, mambaHeads});
+  cases.push_back({"gated_delta_net", {8, 4096, 16}, square, DType::bf16, {}});
+  for (const char* variant : {"retnet", "gla", "linear_attention", "mamba2", "gated_delta_net"})
+    for (const Shape& shape : {Shape{64, 1, 32}, Shape{1, 1, 32}}) {
+      const bool isMamba = std::string(variant) == "mamba2";
+      cases.push_back({variant, shape, isMamba ? mambaDims : square, DType::bf16,
+                       isMamba ? mambaHeads : std::map<std::string, int>{}});
+    }
+  return cases;
+}
+
+Tile tileFor(const Problem& problem, const CompiledVariant& variant, const DeviceInfo& gpu,
+             const BenchMethod& method) {
+  Database database;
+  if (method.tile.empty() && method.tuneSeconds > 0 && !database.find(problem, gpu, true)) {
+    TuneOptions how;
+    how.budgetSeconds = method.tuneSeconds;
+    how.progress = method.progress;
+    return tune(problem, gpu.ordinal, oracleOf(variant), database, how).winner;
+  }
+  return parseTile(method.tile, choose(problem, gpu, database).tile);
+}
+
+nlohmann::json toJson(const BenchRow& row) {
+  nlohmann::json json = {{"variant", row.variant},
+                         {"family", row.family},
+                         {"form", "portable"},
+                         {"pass", row.pass},
+                         {"B", row.shape.batch},
+                         {"T", row.shape.tokens},
+                         {"H", row.shape.heads},
+                         {"dtype", name(row.dtype)},
+                         {"tile", row.tile},
+                         {"us_median", std::round(row.time.microseconds * 100) / 100},
+                         {"us_mad", std::round(row.time.mad * 100) / 100},
+                         {"min_bytes", static_cast<std::int64_t>(row.minBytes)},
+                         {"ceiling_share", std::round(row.ceilingShare * 1e4) / 1e4}};
+  for (const auto& [dim, size] : row.dims)
+    json[dim] = size;
+  return json;
+}
+
+}  // namespace
+
+std::vector<BenchCase> suiteOf(const std::string& name) {
+  if (name == "h200")
+    return h200();
+  throw UsageError("'" + name + "' is no suite; there is h200");
+}
+
+nlohmann::json toJson(const BenchRecord& record) {
+  nlohmann::json rows = nlohmann::json::array();
+  for (const BenchRow& row : record.rows)
+    rows.push_back(toJson(row));
+  return {{"machine", record.machine},
+          {"driver", record.driver},
+          {"commit", record.commit},
+          {"date", record.date},
+          {"command", record.command},
+          {"copy_GBps", std::round(record.copyGBps)},
+          {"rows", rows}};
+}
+
+std::string driverText(const DeviceInfo& gpu) {
+  const std::string cuda = "CUDA " + std::to_string(gpu.driverVersion / 1000) + "." +
+                           std::to_string(gpu.driverVersion % 1000 / 10);
+  std::ifstream module("/sys/module/nvidia/version");
+  std::string version;
+  return module >> version ? version + ", " + cuda : cuda;
+}
+
+BenchRow measure(const BenchCase& benchCase, const CompiledVariant& variant,
+                 const Signature& signature, Family family, const DeviceInfo& gpu,
+                 const BenchMethod& method) {
+  const Plan& plan = variant.plan;
+  const Problem problem{&plan, family, signature, benchCase.shape};
+  const bool isStep = family == Family::step;
+  const Tile tile = tileFor(problem, variant, gpu, method);
+
+  Kernels kernels;
+  const PreparedKernel kernel(kernels, plan, emit(plan, family, signature, tile), signature,
+                              gpu.ordinal);
+  cuda::ContextScope scope(gpu.ordinal);
+  Draw how;
+  how.initialStates = isStep;
+  how.heads = benchCase.heads;
+  // One batch is drawn, and repeated on the GPU: times do not depend on the numbers.
+  const HostCall host =
+      draw(plan, signature, {1, benchCase.shape.tokens, benchCase.shape.heads}, how);
+  Placement placement;
+  placement.inPlace = isStep;
+  placement.device = gpu.ordinal;
+  const DeviceCall device(plan, signature, benchCase.shape, host, placement);
+  const LaunchPlan bound = kernel.binder().bind(device.call());
+  const Stopwatch stopwatch(gpu);
+  const auto launch = [&](cuda::StreamHandle stream) { kernel.launch(bound, stream); };
+  stopwatch.warmUp(launch);
+
+  BenchRow row;
+  row.variant = variant.name;
+  row.family = name(family);
+  row.pass = isStep ? "step" : "fwd";
+  row.tile = toString(tile);
+  row.shape = benchCase.shape;
+  row.dims = signature.dims;
+  row.dtype = signature.compute;
+  row.time = summarise(stopwatch.sample(launch, method.repeats));
+  row.minBytes = minBytes(plan, signature, benchCase.shape, benchCase.heads, {.isRead = isStep});
+  row.ceilingShare = row.minBytes / (method.copyGBps * 1e9) / (row.time.microseconds * 1e-6);
+  return row;
+}
+
+}  // namespace lathe::tool

@@ -1,0 +1,189 @@
+#include "tools/lathe/Tensors.h"
+
+#include "runtime/Error.h"
+#include "tuner/Numbers.h"
+
+#include <algorithm>
+
+namespace lathe::tool {
+
+namespace {
+
+/// Exchanges the axes 1 and 2: [B,H,T,...] to [B,T,H,...] and back.
+Array swapped(const Array& from) {
+  Array to = from;
+  std::swap(to.shape[1], to.shape[2]);
+  const std::int64_t batch = from.shape[0], rows = from.shape[1], columns = from.shape[2];
+  const std::int64_t width =
+      batch * rows * columns == 0 ? 0 : std::int64_t(from.data.size()) / (batch * rows * columns);
+  for (std::int64_t b = 0; b < batch; ++b)
+    for (std::int64_t i = 0; i < rows; ++i)
+      for (std::int64_t j = 0; j < columns; ++j)
+        std::copy_n(from.data.begin() + ((b * rows + i) * columns + j) * width, width,
+                    to.data.begin() + ((b * columns + j) * rows + i) * width);
+  return to;
+}
+
+std::vector<std::string> axesOf(const Operand& operand, Layout layout) {
+  std::vector<std::string> axes;
+  switch (operand.kind) {
+  case Operand::Kind::input:
+  case Operand::Kind::output:
+    axes = layout == Layout::bthd ? std::vector<std::string>{"B", "T", "H"}
+                                  : std::vector<std::string>{"B", "H", "T"};
+    break;
+  case Operand::Kind::param:
+    axes = {"H"};
+    break;
+  case Operand::Kind::state:
+    axes = {"B", "H"};
+    break;
+  case Operand::Kind::constant:
+    return {};
+  }
+  axes.insert(axes.end(), operand.dims.begin(), operand.dims.end());
+  return axes;
+}
+
+std::string join(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words)
+    text += (text.empty() ? "" : ",") + word;
+  return "[" + text + "]";
+}
+
+/// Reads the sizes off the shapes. Of each axis the first array decides; heads are the largest
+/// number found, as an input may have fewer.
+class Reader {
+public:
+  Reader(const Plan& plan, const Arrays& arrays, Layout layout)
+      : plan(plan), arrays(arrays), layout(layout) {}
+
+  FileCall read() {
+    rejectUnknown();
+    for (const Operand& operand : plan.operands)
+      take(operand);
+    call.shape = {sizeOf("B"), sizeOf("T"), heads};
+    for (const std::string& dim : plan.dims)
+      if (sizes.contains(dim))
+        call.dims[dim] = static_cast<int>(sizes.at(dim));
+    checkHeads();
+    return std::move(call);
+  }
+
+private:
+  void rejectUnknown() const {
+    std::string known;
+    for (const Operand& operand : plan.operands)
+      if (operand.kind != Operand::Kind::output)
+        known += (known.empty() ? "" : ", ") + operand.name;
+    for (const auto& [name, array] : arrays) {
+      const auto isThis = [&](const Operand& operand) {
+        return operand.name == name && operand.kind != Operand::Kind::output;
+      };
+      if (std::none_of(plan.operands.begin(), plan.operands.end(), isThis))
+        throw Error("the input holds '" + name + "', which variant " + plan.variant +
+                    " does not read; it reads " + known);
+    }
+  }
+
+  void take(const Operand& operand) {
+    const auto found = arrays.find(operand.name);
+    if (operand.kind == Operand::Kind::output)
+      return;
+    if (found == arrays.end()) {
+      if (operand.kind == Operand::Kind::state || operand.kind == Operand::Kind::constant)
+        return;
+      throw Error("the input lacks '" + operand.name + "', of shape " +
+                  join(axesOf(operand, layout)));
+    }
+    const Array& array = found->second;
+    checkShape(operand, array);
+    if (operand.kind == Operand::Kind::constant) {
+      call.constants[operand.name] = static_cast<float>(array.data.front());
+      return;
+    }
+    const bool isInput = operand.kind == Operand::Kind::input;
+    const bool isSwapped = isInput && layout == Layout::bhtd;
+    const Array ordered = isSwapped ? swapped(array) : array;
+    HostTensor tensor{ordered.shape, ordered.data};
+    if (operand.kind == Operand::Kind::state)
+      call.host.initial[operand.name] = std::move(tensor);
+    else
+      call.host.tensors[operand.name] = std::move(tensor);
+    if (isInput) {
+      call.isHalf = (inputs == 0 || call.isHalf) && array.descr == "<f2";
+      ++inputs;
+    }
+  }
+
+  void checkShape(const Operand& operand, const Array& array) {
+    const std::vector<std::string> axes = axesOf(operand, layout);
+    bool fits = axes.size() == array.shape.size();
+    for (std::size_t i = 0; fits && i < axes.size(); ++i) {
+      if (axes[i] == "H")
+        heads = std::max(heads, array.shape[i]);
+      else
+        fits = sizes.try_emplace(axes[i], array.shape[i]).first->second == array.shape[i];
+    }
+    if (fits)
+      return;
+    std::string known;
+    for (const std::string& axis : axes)
+      if (const auto size = sizes.find(axis); size != sizes.end())
+        known += (known.empty() ? " with " : ", ") + axis + "=" + std::to_string(size->second);
+    throw Error("'" + operand.name + "' has shape " + toString(array.shape) + "; expected is " +
+                join(axes) + known +
+                (layout == Layout::bthd ? " (--layout bhtd: heads first)" : ""));
+  }
+
+  void checkHeads() const {
+    for (const auto& [name, tensor] : call.host.tensors) {
+      const std::int64_t own = tensor.shape.size() > 2 ? tensor.shape[2] : heads;
+      if (own == 0 || heads % own != 0)
+        throw Error("'" + name + "' has " + std::to_string(own) + " heads, which do not divide " +
+                    std::to_string(heads) + ", the most of any array");
+    }
+  }
+
+  std::int64_t sizeOf(const std::string& axis) const {
+    const auto found = sizes.find(axis);
+    return found == sizes.end() ? 1 : found->second;
+  }
+
+  const Plan& plan;
+  const Arrays& arrays;
+  Layout layout;
+  FileCall call;
+  std::map<std::string, std::int64_t> sizes;
+  std::int64_t heads = 0;
+  int inputs = 0;
+};
+
+}  // namespace
+
+FileCall callOf(const Plan& plan, const Arrays& arrays, Layout layout) {
+  return Reader(plan, arrays, layout).read();
+}
+
+Arrays arraysOf(const Plan& plan, const HostResult& result, Layout layout) {
+  Arrays arrays;
+  for (const auto& [name, tensor] : result.outputs) {
+    arrays[name] = {tensor.shape, tensor.data};
+    if (layout == Layout::bhtd)
+      arrays[name] = swapped(arrays[name]);
+  }
+  for (const auto& [name, tensor] : result.states)
+    arrays[name] = {tensor.shape, tensor.data};
+  return arrays;
+}
+
+void roundTo(const Plan& plan, const Signature& signature, HostCall& call) {
+  for (std::size_t i = 0; i < plan.operands.size(); ++i)
+    for (auto* tensors : {&call.tensors, &call.initial})
+      if (const auto found = tensors->find(plan.operands[i].name); found != tensors->end())
+        for (double& number : found->second.data)
+          number = lathe::roundTo(signature.dtypes.at(i), number);
+}
+
+}  // namespace lathe::tool
