@@ -29,7 +29,7 @@ std::optional<Entry> load(const EntryFile& file, std::string& bytes, std::string
 }
 
 void write(const fs::path& path, std::string_view bytes) {
-  if (Errno error = publishFile(path, fs::absolute(path).parent_path(), bytes))
+  if (Errno error = publishFile(fs::absolute(path), fs::absolute(path).parent_path(), bytes))
     throw std::runtime_error("cannot write " + path.string() + ": " + std::strerror(error));
 }
 

@@ -1,0 +1,49 @@
+"""What needs a GPU, without one."""
+
+import unittest
+
+from cli import Case
+
+
+class WithoutGpu(Case):
+    def test_each_says_that_there_is_no_driver(self):
+        for arguments in (
+            ["bench", "gla", "--shape", "1,64,1"],
+            ["bench", "--suite", "h200", "--json", "out.json"],
+            ["tune", "gla", "--shape", "1,64,1"],
+        ):
+            done = self.lathe(*arguments, code=1)
+            self.assertEqual(done.stdout, "")
+            self.assertRegex(done.stderr, r"^lathe: .*no-libcuda\.so")
+            self.assertEqual(done.stderr.count("\n"), 1)
+        self.assertFalse((self.folder / "out.json").exists())
+
+
+class Usage(Case):
+    def test_file_or_suite(self):
+        for arguments in ([], ["gla", "--suite", "h200"]):
+            self.assertEqual(
+                self.lathe("bench", *arguments, code=2).stderr,
+                "lathe: lathe bench takes either FILE with --shape, or --suite h200\n",
+            )
+
+    def test_a_file_needs_a_shape(self):
+        self.assertEqual(
+            self.lathe("bench", "gla", code=2).stderr,
+            "lathe: lathe bench FILE needs --shape B,T,H, such as --shape 8,4096,16\n",
+        )
+
+    def test_an_unknown_suite(self):
+        self.assertEqual(
+            self.lathe("bench", "--suite", "b300", code=2).stderr,
+            "lathe: 'b300' is no suite; there is h200\n",
+        )
+
+    def test_numbers(self):
+        for option, value in (("--repeats", "0"), ("--tune", "-1"), ("--budget", "0")):
+            command = "tune" if option == "--budget" else "bench"
+            self.lathe(command, "gla", "--shape", "1,1,1", option, value, code=2)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,118 @@
+"""Every stage of every variant."""
+
+import json
+import unittest
+
+from cli import ROOT, VARIANTS, Case
+
+
+class Emit(Case):
+    def test_the_spec_is_printed_in_one_style(self):
+        self.assertEqual(
+            self.lathe("emit", "gla", "--stage", "spec").stdout,
+            "variant gla(K, V) {\n"
+            "  input  q[K], k[K], v[V]\n"
+            "  input  g[K] in log\n"
+            "  const  scale = 1 / sqrt(K)\n"
+            "\n"
+            "  state  S[K, V]\n"
+            "  S <- exp(g) * S + k * v\n"
+            "  output o[V] = scale * (q @ S)\n"
+            "}\n",
+        )
+
+    def test_what_is_printed_is_the_same_variant(self):
+        for name in VARIANTS:
+            text = self.lathe("emit", name, "--stage", "spec").stdout
+            path = self.write(f"again/{name}.lathe", text)
+            self.assertEqual(self.lathe("emit", path, "--stage", "spec").stdout, text)
+            for stage in ("normal", "chunk"):
+                self.assertEqual(
+                    self.lathe("emit", path, "--stage", stage).stdout,
+                    self.lathe("emit", name, "--stage", stage).stdout,
+                )
+
+    def test_mlir_stages(self):
+        for name in VARIANTS:
+            for stage in ("ir", "normal", "chunk"):
+                out = self.lathe("emit", name, "--stage", stage).stdout
+                self.assertTrue(out.startswith(f"lathe.variant @{name}"), out[:80])
+            self.assertIn("lathe.affine", self.lathe("emit", name, "--stage", "normal").stdout)
+
+    def test_the_plan_is_json(self):
+        plan = json.loads(self.lathe("emit", "mamba2", "--stage", "plan").stdout)
+        self.assertEqual(plan["variant"], "mamba2")
+        self.assertEqual(plan["dims"], ["K", "V"])
+
+    def test_cuda_is_complete_and_deterministic(self):
+        for name in VARIANTS:
+            for family in ("", "step"):
+                arguments = ["emit", name, "--stage", "cuda", "--arch", "sm_90a"]
+                arguments += ["--family", family] if family else []
+                out = self.lathe(*arguments).stdout
+                self.assertNotIn("#include", out)
+                self.assertIn('extern "C" __global__', out)
+                self.assertEqual(self.lathe(*arguments).stdout, out)
+
+    def test_a_tile_is_taken(self):
+        arguments = ["emit", "retnet", "--stage", "cuda", "--arch", "sm_90a", "--tile"]
+        some = self.lathe(*arguments, "c16,b64,v64,s2").stdout
+        others = self.lathe(*arguments, "c16,b32,v32,s1").stdout
+        self.assertNotEqual(some, others)
+
+    def test_a_tile_that_cannot_be_meant(self):
+        done = self.lathe("emit", "gla", "--stage", "cuda", "--tile", "q7", code=2)
+        self.assertTrue(done.stderr.startswith("lathe: --tile q7: 'q7' is no part of a tile;"))
+
+    def test_the_gradient_says_that_it_comes_later(self):
+        done = self.lathe("emit", "gla", "--stage", "gradient", code=2)
+        self.assertIn(
+            "the gradient is not derived yet; accepted are spec, ir, normal, chunk, plan, cuda, "
+            "ptx and cubin",
+            done.stderr,
+        )
+
+    def test_scan_of_a_variant_without_one(self):
+        done = self.lathe("emit", "gated_delta_net", "--stage", "cuda", "--family", "scan", code=1)
+        self.assertIn("variant 'gated_delta_net' has no scan form", done.stderr)
+
+    def test_output_that_cannot_be_written(self):
+        done = self.lathe("emit", "gla", "--stage", "ir", "-o", "no/where.mlir", code=1)
+        self.assertEqual(done.stderr, "lathe: cannot write 'no/where.mlir'\n")
+
+
+class Compiled(Case):
+    def setUp(self):
+        super().setUp()
+        try:
+            self.lathe("emit", "retnet", "--stage", "ptx")
+        except AssertionError as error:
+            if "NVRTC" in str(error) and "install" in str(error):
+                self.skipTest("no NVRTC here")
+            raise
+
+    def test_ptx(self):
+        out = self.lathe("emit", "retnet", "--stage", "ptx", "--arch", "sm_80").stdout
+        self.assertIn(".target sm_80", out)
+        self.assertIn(".entry lathe_scan_retnet", out)
+
+    def test_cubin_is_an_elf_file_and_cached(self):
+        path = self.folder / "k.cubin"
+        for _ in range(2):
+            self.lathe("emit", "gla", "--stage", "cubin", "--arch", "sm_90a", "-o", path)
+            self.assertEqual(path.read_bytes()[:4], b"\x7fELF")
+        self.assertIn("lathe_scan_gla", self.lathe("cache", "list").stdout)
+
+    def test_without_nvrtc_it_says_what_is_missing(self):
+        empty = self.folder / "empty"
+        empty.mkdir()
+        done = self.lathe(
+            "emit", "gla", "--stage", "cubin", "-o", "k.cubin", code=1, LATHE_NVRTC_PATH=str(empty)
+        )
+        self.assertIn("NVRTC", done.stderr)
+        self.assertIn("LATHE_NVRTC_PATH", done.stderr)
+        self.assertEqual(done.stdout, "")
+
+
+if __name__ == "__main__":
+    unittest.main()
