@@ -11,7 +11,7 @@ lathe=${LATHE_BIN:-build/release/bin/lathe}
 }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-export LATHE_VARIANTS=$PWD/variants
+export LATHE_VARIANTS=variants
 export LATHE_CACHE_DIR=$work/cache LATHE_TUNING_DIR=$work/tuning
 
 # Seconds with three decimals.

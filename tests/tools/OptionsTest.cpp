@@ -20,9 +20,12 @@ TEST(Options, DTypesOfStreamsParamsAndStates) {
   EXPECT_EQ(signature.compute, DType::f16);
   const std::map<std::string, DType> expected = {
       {"q", DType::f16}, {"o", DType::f16}, {"g", DType::f32}, {"S", DType::bf16}};
-  for (std::size_t i = 0; i < plan.operands.size(); ++i)
-    if (const auto found = expected.find(plan.operands[i].name); found != expected.end())
+  for (std::size_t i = 0; i < plan.operands.size(); ++i) {
+    const auto found = expected.find(plan.operands[i].name);
+    if (found != expected.end()) {
       EXPECT_EQ(signature.dtypes[i], found->second) << found->first;
+    }
+  }
 }
 
 TEST(Options, Shapes) {

@@ -98,9 +98,14 @@ class Compiled(Case):
 
     def test_cubin_is_an_elf_file_and_cached(self):
         path = self.folder / "k.cubin"
-        for _ in range(2):
-            self.lathe("emit", "gla", "--stage", "cubin", "--arch", "sm_90a", "-o", path)
+        for origin in (r"compiled in \S+ m?s", "from the cache"):
+            done = self.lathe("emit", "gla", "--stage", "cubin", "--arch", "sm_90a", "-o", path)
             self.assertEqual(path.read_bytes()[:4], b"\x7fELF")
+            self.assertRegex(
+                done.stderr,
+                r"^lathe_scan_gla for sm_90a: \d+ registers, 0 bytes spilled, "
+                rf"\d+ bytes of shared memory; {origin}\n$",
+            )
         self.assertIn("lathe_scan_gla", self.lathe("cache", "list").stdout)
 
     def test_without_nvrtc_it_says_what_is_missing(self):

@@ -3,6 +3,7 @@
 #include "runtime/Compile.h"
 #include "tools/lathe/Command.h"
 #include "tools/lathe/KernelOptions.h"
+#include "tools/lathe/Number.h"
 #include "tools/lathe/PrintSpec.h"
 #include "tools/lathe/SpecFile.h"
 
@@ -63,7 +64,17 @@ std::string render(const EmitOptions& options) {
   if (stage == "ptx")
     return Nvrtc::get().ptx(kernel.text, kernel.entry, arch);
   Kernels kernels;
-  return kernels.get(kernel, arch).kernel->cubin;
+  const Fetched fetched = kernels.get(kernel, arch);
+  if (!options.output.empty()) {
+    const Resources& used = fetched.kernel->resources;
+    std::cerr << kernel.entry << " for " << arch << ": " << used.registers << " registers, "
+              << used.spillStoreBytes << " bytes spilled, " << kernel.sharedBytes
+              << " bytes of shared memory; "
+              << (fetched.hit() ? "from the cache"
+                                : "compiled in " + timeText(fetched.kernel->seconds))
+              << "\n";
+  }
+  return fetched.kernel->cubin;
 }
 
 int emitStage(const EmitOptions& options) {
