@@ -159,6 +159,7 @@ private:
   /// False where the candidate was rejected.
   bool measureOne(int tile) {
     Trial& trial = trials[tile];
+    setUp();
     drop(tile, Outcome::rejected, retried ? interruptedTwice : interrupted);
     retried = false;
     journal.note(trial);
@@ -211,7 +212,14 @@ private:
                 error.what() + "; it is rejected, run the tuner again to go on without it");
   }
 
+  void setUp() {
+    if (!ready)
+      laboratory.setUp();
+    ready = true;
+  }
+
   std::vector<double> sample(int tile, int repeats) {
+    setUp();
     try {
       return laboratory.sample(tile, repeats);
     } catch (const DeviceLost& error) {
@@ -259,7 +267,7 @@ private:
   const int total;
   const std::chrono::steady_clock::time_point begin = std::chrono::steady_clock::now();
   std::vector<Trial> trials;
-  bool retried = false;
+  bool retried = false, ready = false;
 };
 
 }  // namespace

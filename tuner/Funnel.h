@@ -27,6 +27,9 @@ public:
   /// Compiles a candidate; bytes of local memory that it spills to. Called from several threads.
   /// Throws Error where it does not compile.
   virtual int compile(int tile) = 0;
+  /// Makes what all candidates share: called once, before the first of them runs. What it throws is
+  /// no candidate's fault and ends the search.
+  virtual void setUp() = 0;
   /// Throws Error, or DeviceLost.
   virtual Verdict verify(int tile) = 0;
   /// Microseconds of `repeats` launches, or of fewer where they take long. Throws Error, or

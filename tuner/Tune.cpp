@@ -23,19 +23,24 @@ public:
     return used.spillStoreBytes + used.spillLoadBytes;
   }
 
+  /// The numbers do not matter to the time, so of the timed call one batch is drawn and repeated.
+  void setUp() override {
+    verifier.emplace(problem, gpu.ordinal, oracle);
+    Shape one = problem.shape;
+    one.batch = std::min<std::int64_t>(1, one.batch);
+    Placement placement;
+    placement.device = gpu.ordinal;
+    call.emplace(*problem.plan, problem.signature, problem.shape,
+                 draw(*problem.plan, problem.signature, one, Draw{}), placement);
+  }
+
   Verdict verify(int tile) override {
-    return guarded([&] {
-      if (!verifier)
-        verifier.emplace(problem, gpu.ordinal, oracle);
-      return verifier->check(prepared(tile));
-    });
+    return guarded([&] { return verifier->check(prepared(tile)); });
   }
 
   std::vector<double> sample(int tile, int repeats) override {
     constexpr double longest = 3e5;  // microseconds for the repeats of one call
     return guarded([&] {
-      if (!call)
-        makeCall();
       const PreparedKernel& kernel = prepared(tile);
       const LaunchPlan bound = kernel.binder().bind(call->call());
       auto launch = [&](cuda::StreamHandle stream) { kernel.launch(bound, stream); };
@@ -61,16 +66,6 @@ private:
                                gpu.ordinal)
                   .first;
     return found->second;
-  }
-
-  /// The numbers do not matter to the time, so one batch is drawn and repeated.
-  void makeCall() {
-    Shape one = problem.shape;
-    one.batch = std::min<std::int64_t>(1, one.batch);
-    Placement placement;
-    placement.device = gpu.ordinal;
-    call.emplace(*problem.plan, problem.signature, problem.shape,
-                 draw(*problem.plan, problem.signature, one, Draw{}), placement);
   }
 
   /// Runs `body`; what it throws becomes DeviceLost where the context can do no more.

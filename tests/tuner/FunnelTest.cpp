@@ -29,6 +29,8 @@ struct PaperLaboratory : Laboratory {
   std::mutex mutex;
   std::vector<int> compiled, verified;
   std::map<int, int> launches;
+  std::string problem;  ///< Of the set-up.
+  int setUps = 0;
 
   std::string digest(int tile) override {
     const std::string& source = kernels[tile].source;
@@ -41,7 +43,13 @@ struct PaperLaboratory : Laboratory {
       throw Error(kernels[tile].compileError);
     return kernels[tile].spilled;
   }
+  void setUp() override {
+    if (!problem.empty())
+      throw Error(problem);
+    ++setUps;
+  }
   Verdict verify(int tile) override {
+    EXPECT_EQ(setUps, 1);
     verified.push_back(tile);
     const Kernel& kernel = kernels[tile];
     if (kernel.hangs)
@@ -81,7 +89,10 @@ struct Funnel : testing::Test {
       laboratory.kernels.push_back({.microseconds = time});
     }
   }
-  TuningResult run() { return search(candidates, laboratory, journal, options); }
+  TuningResult run() {
+    laboratory.setUps = 0;
+    return search(candidates, laboratory, journal, options);
+  }
   std::string error() {
     try {
       run();
@@ -197,6 +208,22 @@ TEST_F(Funnel, WhereNoneIsRightThatIsAnError) {
   laboratory.kernels[1].crash = "CUDA_ERROR_INVALID_VALUE";
   EXPECT_EQ(error(), "no candidate could be used: " + toString(candidates.tiles[0]) + ": wrong; " +
                          toString(candidates.tiles[1]) + ": CUDA_ERROR_INVALID_VALUE");
+}
+
+TEST_F(Funnel, WhatAllShareIsNoFaultOfACandidate) {
+  make({5, 1});
+  laboratory.problem = "no memory for the call";
+  EXPECT_EQ(error(), "no memory for the call");
+  EXPECT_TRUE(journal.trials.empty());
+}
+
+TEST_F(Funnel, WhatIsKnownIsNotMeasuredAgain) {
+  make({5, 1});
+  run();
+  laboratory.verified.clear();
+  EXPECT_EQ(run().winner.chunk, 1);
+  EXPECT_THAT(laboratory.verified, testing::IsEmpty());
+  EXPECT_EQ(laboratory.setUps, 1);  // for the finals
 }
 
 TEST_F(Funnel, ALostGpuEndsTheRunAndTheNextGoesOn) {
