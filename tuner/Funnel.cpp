@@ -6,6 +6,7 @@
 #include <map>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 namespace lathe {
 
@@ -189,8 +190,8 @@ private:
     while (int(tiles.size()) > fewestFinalists) {
       int keep = std::max<int>(fewestFinalists, (int(tiles.size()) + 3) / 4);
       std::vector<int> byTime = tiles;
-      std::stable_sort(byTime.begin(), byTime.end(), [&](int a, int b) {
-        return trials[a].microseconds < trials[b].microseconds;
+      std::sort(byTime.begin(), byTime.end(), [&](int a, int b) {
+        return std::pair(trials[a].microseconds, a) < std::pair(trials[b].microseconds, b);
       });
       for (std::size_t i = keep; i < byTime.size(); ++i)
         if (byTime[i] != tiles.front())

@@ -94,7 +94,8 @@ public:
     Random random = randomOf(index);
     std::int64_t perHead = std::max<std::int64_t>(1, width(operand));
     for (std::int64_t i = 0; i < std::int64_t(tensor.data.size()); ++i) {
-      double number = operand.log ? how.gateScale * std::log1p(-std::exp2(-5.0 - i / perHead))
+      const std::int64_t head = i / perHead;
+      double number = operand.log ? how.gateScale * std::log1p(-std::exp2(-5.0 - double(head)))
                                   : random.uniform(i) + std::log(how.gateScale);
       tensor.data[i] = roundTo(signature.dtypes.at(index), number);
     }
