@@ -102,7 +102,7 @@ installPython() {
   local wanted=$1 stamp=$2 python=python3
   [[ -x /usr/bin/python3 ]] && python=/usr/bin/python3
   step "install ${wanted//$'\n'/ } into .venv"
-  quietly "$setupLogs/venv.log" "$python" -m venv "$venv" ||
+  quietly "$setupLogs/venv.log" "$python" -m venv --clear "$venv" ||
     fail "$python cannot make .venv (see build/setup/venv.log): install python3-venv or free space"
   echo "$wanted" >"$setupLogs/requirements.txt"
   quietly "$setupLogs/pip.log" "$venv/bin/python" -m pip install --disable-pip-version-check \
