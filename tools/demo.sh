@@ -75,7 +75,7 @@ run_variant() {
   local variant=$1
   if ((gpu)); then
     demo_step "Run on the GPU, checked" \
-      "CUDA source, NVRTC, launch; the interpreter runs the equation in double precision beside it." \
+      "CUDA source, NVRTC, launch; beside it the interpreter runs the equation in fp64." \
       "$lathe" run "$variant" --input "$work/x.npz" --output "$work/y.npz" --dtype bf16 --check
     demo_step "Tune" \
       "Candidates by a resource model; each checked against the interpreter, then timed." \
@@ -107,8 +107,8 @@ gpu=1
 if ! reason=$(LATHE_CACHE_DIR=$work/probe "$lathe" run gla --input "$work/tiny.npz" \
   --device cuda:0 2>&1 >/dev/null); then
   gpu=0
-  printf '\nWithout a GPU (%s)\nthe interpreter runs the equations, and kernels are compiled but not launched.\n' \
-    "${reason##*$'\n'}"
+  printf '\nNo GPU is used (%s):\n' "${reason##*$'\n'}"
+  echo "the interpreter runs the equations, and kernels are compiled but not launched."
 fi
 for variant in gla gated_delta_net; do
   show_variant "$variant"

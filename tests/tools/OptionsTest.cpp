@@ -8,7 +8,7 @@ TEST(Options, DimsDefaultTo128) {
   const Plan plan = libraryVariant("mamba2").plan;
   EXPECT_EQ(parseDims("", plan), (std::map<std::string, int>{{"K", 128}, {"V", 128}}));
   EXPECT_EQ(parseDims("V=64", plan), (std::map<std::string, int>{{"K", 128}, {"V", 64}}));
-  for (const char* bad : {"V", "V=", "V=x", "V=-1", "V=4294967297", "=3"})
+  for (const char* bad : {"V", "V=", "V=x", "V=-1", "V=4294967297"})
     EXPECT_THAT(errorOf([&] { parseDims(bad, plan); }), testing::HasSubstr("is no size")) << bad;
 }
 

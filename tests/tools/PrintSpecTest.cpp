@@ -52,7 +52,7 @@ TEST(PrintSpec, GroupsDeclarations) {
 
 TEST(PrintSpec, TheLibraryStaysWhatItIs) {
   for (const char* name : {"gla", "gated_delta_net", "linear_attention", "mamba2", "retnet"}) {
-    const std::string text = readText(LATHE_SOURCE_DIR "/variants/" + std::string(name) + ".lathe");
+    const std::string text = readText(libraryFile(name));
     const std::string once = printed(text);
     EXPECT_EQ(printed(once), once);
     EXPECT_EQ(variantOf(once).normal.ir, variantOf(text).normal.ir) << name;

@@ -9,18 +9,12 @@
 
 namespace lathe::tool {
 
-/// A variant of the library.
-inline CompiledVariant libraryVariant(const std::string& name) {
-  return loadVariant(LATHE_SOURCE_DIR "/variants/" + name + ".lathe", "");
-}
+/// The file of a library variant, and the variant.
+std::string libraryFile(const std::string& name);
+CompiledVariant libraryVariant(const std::string& name);
 
 /// The one variant of a text.
-inline CompiledVariant variantOf(const std::string& text) {
-  Diagnostics diagnostics;
-  std::vector<CompiledVariant> variants = compile(text, "test.lathe", diagnostics);
-  EXPECT_EQ(variants.size(), 1U);
-  return variants.at(0);
-}
+CompiledVariant variantOf(const std::string& text);
 
 /// The text of what `body` throws.
 template <class Body> std::string errorOf(Body body) {

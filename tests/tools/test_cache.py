@@ -63,7 +63,8 @@ class Filled(Case):
         self.assertIn(str(entry), done.stdout)
         self.assertIn("1 good, 1 damaged, 0 removed\n", done.stdout)
         self.assertIn("damaged: ", self.lathe("cache", "list").stdout)
-        self.assertIn("1 good, 1 damaged, 1 removed", self.lathe("cache", "verify", "--repair").stdout)
+        repaired = self.lathe("cache", "verify", "--repair").stdout
+        self.assertIn("1 good, 1 damaged, 1 removed", repaired)
         self.assertEqual(len(self.entries()), 1)
 
     def test_prune_to_nothing(self):
