@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -185,6 +186,11 @@ std::shared_ptr<const Reference> referenceOf(const Case& one, int threads) {
     Reference reference;
     reference.host = draw(variant.plan, signature, one.shape, one.how);
     reference.expected = interpretOn(variant, signature, reference.host, threads);
+    for (const auto* results : {&reference.expected.outputs, &reference.expected.states})
+      for (const auto& [name, tensor] : *results)
+        for (double x : tensor.data)
+          if (!std::isfinite(x))
+            throw std::runtime_error("the interpreter's '" + name + "' is not finite");
     return reference;
   });
 }
