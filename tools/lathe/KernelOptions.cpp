@@ -39,6 +39,20 @@ std::string join(const std::vector<std::string>& words) {
   return text;
 }
 
+constexpr const char* tileRule = " is no part of a tile; write c16,b64,v64,s2,k1,x1 (chunk, block, "
+                                 "blockV, stages, splitK, columns)";
+
+std::string quoted(const std::string& text) { return "'" + text + "'"; }
+
+[[noreturn]] void reject(const std::string& option, const std::string& given,
+                         const std::string& problem) {
+  throw UsageError(option + " " + given + ": " + problem);
+}
+
+std::string lacks(const Plan& plan, const std::string& what, const std::string& name) {
+  return "variant " + plan.variant + " has no " + what + " " + quoted(name);
+}
+
 }  // namespace
 
 void KernelOptions::addVariant(CLI::App& command) {
@@ -88,10 +102,9 @@ std::map<std::string, int> parseDims(const std::string& text, const Plan& plan) 
     const std::int64_t size =
         equals == std::string::npos ? 0 : parseCount(std::string_view(part).substr(equals + 1));
     if (size < 1 || size > largest)
-      throw UsageError("--dims " + text + ": '" + part + "' is no size; write K=128,V=64");
+      reject("--dims", text, quoted(part) + " is no size; write K=128,V=64");
     if (!dims.contains(dim))
-      throw UsageError("--dims " + text + ": variant " + plan.variant + " has no dimension '" +
-                       dim + "'; it has " + join(plan.dims));
+      reject("--dims", text, lacks(plan, "dimension", dim) + "; it has " + join(plan.dims));
     dims[dim] = static_cast<int>(size);
   }
   return dims;
@@ -126,8 +139,7 @@ Signature parseSignature(const KernelOptions& options, const Plan& plan) {
     signature.dtypes.push_back(dtype);
   }
   if (!exceptions.empty())
-    throw UsageError("--dtype " + options.dtype + ": variant " + plan.variant +
-                     " has no operand '" + exceptions.begin()->first + "'");
+    reject("--dtype", options.dtype, lacks(plan, "operand", exceptions.begin()->first));
   return signature;
 }
 
@@ -165,9 +177,7 @@ Tile parseTile(const std::string& text, const Tile& base) {
                                   : nullptr;
     const bool isZeroChunk = part == "c0";
     if (!field || (size == 0 && !isZeroChunk))
-      throw UsageError("--tile " + text + ": '" + part +
-                       "' is no part of a tile; write c16,b64,v64,s2,k1,x1 (chunk, block, blockV, "
-                       "stages, splitK, columns)");
+      reject("--tile", text, quoted(part) + tileRule);
     *field = size;
   }
   return tile;

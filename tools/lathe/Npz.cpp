@@ -18,6 +18,10 @@ struct CloseZip {
   void operator()(void* archive) const { unzClose(archive); }
 };
 
+std::string memberOf(const std::string& path, const std::string& name) {
+  return "'" + name + "' of " + path;
+}
+
 /// The member of the archive that is current.
 std::string readMember(unzFile archive, const std::string& source) {
   if (unzOpenCurrentFile(archive) != UNZ_OK)
@@ -69,7 +73,7 @@ Arrays readNpz(const std::string& path) {
     std::string key(name, std::min<std::size_t>(information.size_filename, sizeof name));
     if (key.ends_with(".npy"))
       key.resize(key.size() - 4);
-    const std::string source = "'" + key + "' of " + path;
+    const std::string source = memberOf(path, key);
     arrays[key] = parseNpy(readMember(archive.get(), source), source);
   }
   return arrays;
