@@ -111,6 +111,33 @@ void checkHeads(const Slot& slot, std::int64_t given, std::int64_t heads) {
                    " heads of the launch");
 }
 
+/// The bytes between the first and the last element.
+std::pair<const std::byte*, const std::byte*> extent(const TensorView& tensor) {
+  std::int64_t first = 0, last = 1;
+  for (std::size_t axis = 0; axis < tensor.shape.size(); ++axis) {
+    std::int64_t reach = (tensor.shape[axis] - 1) * tensor.strides[axis];
+    (reach < 0 ? first : last) += reach;
+  }
+  const auto* base = static_cast<const std::byte*>(tensor.data);
+  return {base + first * bytes(tensor.dtype), base + last * bytes(tensor.dtype)};
+}
+
+/// A state that several blocks read and one writes cannot be updated in place.
+void checkApart(std::span<const Slot> slots, std::span<const TensorView> arguments) {
+  for (std::size_t i = 0; i + 1 < slots.size(); ++i) {
+    if (!slots[i].apart || slots[i].role != Role::initial || !arguments[i].data ||
+        !arguments[i + 1].data)
+      continue;
+    auto [begin, end] = extent(arguments[i]);
+    auto [otherBegin, otherEnd] = extent(arguments[i + 1]);
+    if (begin < otherEnd && otherBegin < end)
+      fail(
+          slots[i + 1],
+          "shares memory with '" + slots[i].name +
+              "'; several blocks of this kernel read that state, so it cannot be updated in place");
+  }
+}
+
 void limit(const char* what, std::int64_t value) {
   if (value > std::numeric_limits<std::int32_t>::max())
     throw ArgumentError(std::string(what) + " is " + text(value) + "; a launch takes at most " +
@@ -186,6 +213,7 @@ Sizes check(std::span<const Slot> slots, std::span<const TensorView> arguments) 
     else if (slot.leading >= 2)
       heads.agree("heads", slot, tensor.shape[slot.leading - 1]);
   }
+  checkApart(slots, arguments);
   Sizes sizes{batch.value, tokens.value, heads.from ? heads.value : inputHeads, int(device.value)};
   for (std::size_t i = 0; i < slots.size(); ++i)
     if (present(i))

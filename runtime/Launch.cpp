@@ -24,8 +24,11 @@ bool Binder::Slot::written() const {
 Binder::Binder(const Plan& plan, const KernelSource& source, const Signature& signature)
     : variant(plan.variant), entry(source.entry), threads(source.threads),
       sharedBytes(unsigned(source.sharedBytes)), tiles(source.tilesPerHead) {
-  for (const KernelSource::Slot& slot : source.tensors)
+  for (const KernelSource::Slot& slot : source.tensors) {
     expected.push_back(binding::slotOf(plan, slot, signature));
+    expected.back().apart =
+        std::count(source.sharedStates.begin(), source.sharedStates.end(), slot.operand);
+  }
   for (int operand : source.constants)
     constants.push_back(plan.operands.at(operand).name);
   if (!source.constants.empty())

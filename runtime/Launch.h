@@ -65,6 +65,7 @@ public:
     int leading;  ///< Axes before those of the operand: 3 of a token, 2 of a state, 1 of a param.
     std::vector<std::string> dims;
     std::vector<std::int64_t> sizes;  ///< Of dims.
+    bool apart = false;  ///< A state whose initial and final values must be different memory.
 
     bool written() const;  ///< Outputs and final states.
     bool mayBeAbsent() const { return kind == Operand::Kind::state; }

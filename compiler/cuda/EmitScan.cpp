@@ -184,6 +184,8 @@ KernelSource ScanEmitter::emit() {
   check();
   kernel.threads = tile.blockV * 2;
   kernel.tilesPerHead = (dim(axes.value) + tile.blockV - 1) / tile.blockV;
+  if (form.normaliser >= 0 && kernel.tilesPerHead > 1)
+    kernel.sharedStates.push_back(form.normaliser);
   assignRoles();
   layOut();
   kernel.sharedBytes = rest.size();

@@ -23,11 +23,12 @@ TokenEmitter::TokenEmitter(const Plan& plan, Family family, const Signature& sig
       roots.push_back(operand.value);
 }
 
+void TokenEmitter::refuse(const std::string& why) const {
+  throw std::invalid_argument(std::string(name(family)) + " of '" + plan.variant + "' with tile " +
+                              toString(tile) + ": " + why);
+}
+
 void TokenEmitter::check() const {
-  auto refuse = [&](const std::string& why) {
-    throw std::invalid_argument(std::string(name(family)) + " of '" + plan.variant +
-                                "' with tile " + toString(tile) + ": " + why);
-  };
   TokenAxes found = tokenAxes(plan, analysis);
   if (!found.refusal.empty())
     refuse(found.refusal);
@@ -119,6 +120,13 @@ KernelSource TokenEmitter::emit() {
   check();
   kernel.threads = tile.blockV / tile.columns * tile.splitK;
   kernel.tilesPerHead = (dim(axes.value) + tile.blockV - 1) / tile.blockV;
+  for (int i = 0; i < int(plan.operands.size()); ++i)
+    if (kernel.tilesPerHead > 1 && plan.operands[i].kind == Operand::Kind::state &&
+        !hasValue(plan.operands[i].dims))
+      kernel.sharedStates.push_back(i);
+  if (family == Family::step && !kernel.sharedStates.empty())
+    refuse("a step updates its states in place, so one block must hold all " +
+           std::to_string(dim(axes.value)) + " columns where a state lacks " + axes.value);
   prepare();
   kernel.sharedBytes = layout.size();
   Text variant;

@@ -66,7 +66,10 @@ struct KernelSource {
   std::vector<int> constants;  ///< Operands of kind constant, in the order of the argument.
   int threads = 0;
   std::size_t sharedBytes = 0;  ///< Dynamic shared memory.
-  int tilesPerHead = 1;         ///< Thread blocks a head: the grid is batch * heads * tilesPerHead.
+  /// States that every block of a head reads and one of them writes: the memory of their initial
+  /// value must not be that of their final one.
+  std::vector<int> sharedStates;
+  int tilesPerHead = 1;  ///< Thread blocks a head: the grid is batch * heads * tilesPerHead.
 };
 
 /// Writes the kernel of `family` for `plan`. Deterministic to the byte. Throws

@@ -125,6 +125,22 @@ std::vector<Tile> enumerate(const Plan& plan, Family family, const Signature& si
   }
   cuda::Axes axes = cuda::tokenAxes(plan, cuda::Analysis(plan)).axes;
   int columns = axes.value.empty() ? 1 : signature.dims.at(axes.value);
+  // A step updates its states in place: where one of them lacks the columns, a block holds them
+  // all.
+  bool whole = family == Family::step &&
+               std::any_of(plan.operands.begin(), plan.operands.end(), [&](const Operand& operand) {
+                 return operand.kind == Operand::Kind::state && !axes.value.empty() &&
+                        !std::count(operand.dims.begin(), operand.dims.end(), axes.value);
+               });
+  if (whole) {
+    int blockV = 16;
+    while (blockV < columns)
+      blockV *= 2;
+    for (int splitK : {8, 16})
+      if (blockV / 4 * splitK >= 32)
+        tiles.push_back({0, 8, blockV, 1, splitK, 4});
+    return tiles;
+  }
   const auto& splits = family == Family::step ? stepSplits : sequentialSplits;
   for (auto [blockV, splitK, laneColumns] : splits)
     if (blockV <= 16 || blockV < columns + blockV / 2)

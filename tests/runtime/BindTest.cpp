@@ -66,6 +66,21 @@ TEST_F(Bind, PacksEveryField) {
   EXPECT_EQ(plan.device, 0);
 }
 
+TEST_F(Bind, AStateOfOneBlockMayBeUpdatedInPlace) {
+  call.final["S"].data = call.initial["S"].data;
+  EXPECT_EQ(error(), "no error");
+}
+
+TEST_F(Bind, AStateOfSeveralBlocksMayNotBeUpdatedInPlace) {
+  source.sharedStates = {6};
+  binder = Binder(plan, source, signature);
+  EXPECT_EQ(error(), "no error");
+  call.final["S"].data = static_cast<char*>(call.initial["S"].data) + 4;
+  EXPECT_EQ(error(),
+            "argument 'final S' shares memory with 'initial S'; several blocks of this kernel read "
+            "that state, so it cannot be updated in place");
+}
+
 TEST_F(Bind, HeadsBeforeTokens) {
   // [B,H,T,D] in memory, seen as [B,T,H,D].
   call.tensors["v"].strides = {144, 8, 24, 1};
