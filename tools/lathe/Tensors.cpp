@@ -82,9 +82,13 @@ private:
         return operand.name == name && operand.kind != Operand::Kind::output;
       };
       if (std::none_of(plan.operands.begin(), plan.operands.end(), isThis))
-        throw Error("the input holds '" + name + "', which variant " + plan.variant +
-                    " does not read; it reads " + known);
+        reject(name, known);
     }
+  }
+
+  [[noreturn]] void reject(const std::string& name, const std::string& known) const {
+    throw Error("the input holds '" + name + "', which variant " + plan.variant +
+                " does not read; it reads " + known);
   }
 
   void take(const Operand& operand) {
