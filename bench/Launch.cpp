@@ -10,9 +10,9 @@ namespace {
 
 constexpr std::int64_t batch = 1, tokens = 64, heads = 1;
 
-/// Tensors of the right shapes for every slot, at addresses that nothing reads.
+/// Tensors of the right shapes for every slot, at one address that nothing reads.
 std::vector<TensorView> viewsOf(const Binder& binder) {
-  constexpr std::uintptr_t aligned = 256;
+  alignas(256) static std::byte memory[256];
   std::vector<TensorView> views;
   for (const Binder::Slot& slot : binder.slots()) {
     std::vector<std::int64_t> shape = {batch, tokens, heads};
@@ -20,8 +20,7 @@ std::vector<TensorView> viewsOf(const Binder& binder) {
       shape = slot.leading == 2 ? std::vector<std::int64_t>{batch, heads}
                                 : std::vector<std::int64_t>{heads};
     shape.insert(shape.end(), slot.sizes.begin(), slot.sizes.end());
-    void* address = reinterpret_cast<void*>(aligned * (views.size() + 1));
-    views.push_back(contiguous(address, slot.dtype, shape));
+    views.push_back(contiguous(memory, slot.dtype, shape));
   }
   return views;
 }
