@@ -23,12 +23,11 @@ TokenEmitter::TokenEmitter(const Plan& plan, Family family, const Signature& sig
       roots.push_back(operand.value);
 }
 
-void TokenEmitter::refuse(const std::string& why) const {
-  throw std::invalid_argument(std::string(name(family)) + " of '" + plan.variant + "' with tile " +
-                              toString(tile) + ": " + why);
-}
-
 void TokenEmitter::check() const {
+  auto refuse = [&](const std::string& why) {
+    throw std::invalid_argument(std::string(name(family)) + " of '" + plan.variant +
+                                "' with tile " + toString(tile) + ": " + why);
+  };
   TokenAxes found = tokenAxes(plan, analysis);
   if (!found.refusal.empty())
     refuse(found.refusal);
@@ -124,9 +123,6 @@ KernelSource TokenEmitter::emit() {
     if (kernel.tilesPerHead > 1 && plan.operands[i].kind == Operand::Kind::state &&
         !hasValue(plan.operands[i].dims))
       kernel.sharedStates.push_back(i);
-  if (family == Family::step && !kernel.sharedStates.empty())
-    refuse("a step updates its states in place, so one block must hold all " +
-           std::to_string(dim(axes.value)) + " columns where a state lacks " + axes.value);
   prepare();
   kernel.sharedBytes = layout.size();
   Text variant;

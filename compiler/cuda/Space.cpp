@@ -125,27 +125,39 @@ std::vector<Tile> enumerate(const Plan& plan, Family family, const Signature& si
   }
   cuda::Axes axes = cuda::tokenAxes(plan, cuda::Analysis(plan)).axes;
   int columns = axes.value.empty() ? 1 : signature.dims.at(axes.value);
-  // A step updates its states in place: where one of them lacks the columns, a block holds them
-  // all.
-  bool whole = family == Family::step &&
-               std::any_of(plan.operands.begin(), plan.operands.end(), [&](const Operand& operand) {
-                 return operand.kind == Operand::Kind::state && !axes.value.empty() &&
-                        !std::count(operand.dims.begin(), operand.dims.end(), axes.value);
-               });
-  if (whole) {
-    int blockV = 16;
-    while (blockV < columns)
-      blockV *= 2;
-    for (int splitK : {8, 16})
-      if (blockV / 4 * splitK >= 32)
-        tiles.push_back({0, 8, blockV, 1, splitK, 4});
-    return tiles;
-  }
   const auto& splits = family == Family::step ? stepSplits : sequentialSplits;
   for (auto [blockV, splitK, laneColumns] : splits)
     if (blockV <= 16 || blockV < columns + blockV / 2)
       tiles.push_back({0, family == Family::step ? 8 : 16, blockV, 1, splitK, laneColumns});
+  // A step is called in place, so a block should hold all columns where a state lacks them.
+  bool shared = std::any_of(plan.operands.begin(), plan.operands.end(), [&](const Operand& o) {
+    return o.kind == Operand::Kind::state && !std::count(o.dims.begin(), o.dims.end(), axes.value);
+  });
+  int whole = 32;
+  while (whole < columns)
+    whole *= 2;
+  for (int splitK : {4, 8, 16})
+    if (family == Family::step && shared && columns > 16)
+      tiles.push_back({0, 8, whole, 1, splitK, 4});
   return tiles;
+}
+
+/// A tile and what the model says of it.
+struct Ranked {
+  double cycles;
+  Tile tile;
+  bool inPlace;  ///< Whether its kernel may update the states in place.
+};
+
+/// Where some kernels can update the states in place and others cannot, keeps the first only.
+void keepInPlace(std::vector<Ranked>& ranked, std::vector<Pruned>& pruned) {
+  if (std::none_of(ranked.begin(), ranked.end(), [](const Ranked& r) { return r.inPlace; }))
+    return;
+  std::erase_if(ranked, [&](const Ranked& r) {
+    if (!r.inPlace)
+      pruned.push_back({r.tile, "several blocks would read a state that a step updates in place"});
+    return !r.inPlace;
+  });
 }
 
 }  // namespace
@@ -161,7 +173,7 @@ Candidates candidates(const Plan& plan, Family family, const Signature& signatur
     throw std::invalid_argument(std::string("variant '") + plan.variant + "' has no " +
                                 name(family) + " kernel: " + axes.refusal);
   Candidates result;
-  std::vector<std::pair<double, Tile>> ranked;
+  std::vector<Ranked> ranked;
   for (const Tile& tile : enumerate(plan, family, signature)) {
     try {
       KernelSource kernel = emit(plan, family, signature, tile);
@@ -172,19 +184,23 @@ Candidates candidates(const Plan& plan, Family family, const Signature& signatur
         result.pruned.push_back({tile, std::to_string(kernel.sharedBytes) +
                                            " bytes of shared memory, " + device.arch + " has " +
                                            std::to_string(device.sharedPerBlock)});
-      else if (cost.registers > 255)
+      else if (int most = std::min(255, device.registersPerMultiprocessor / kernel.threads);
+               cost.registers > most)
         result.pruned.push_back({tile, "about " + std::to_string(cost.registers) +
-                                           " registers a thread, 255 are there"});
+                                           " registers a thread, " + std::to_string(most) +
+                                           " are there"});
       else
-        ranked.push_back({cost.cycles, tile});
+        ranked.push_back({cost.cycles, tile, kernel.sharedStates.empty()});
     } catch (const std::invalid_argument& error) {
       result.pruned.push_back({tile, error.what()});
     }
   }
+  if (family == Family::step)
+    keepInPlace(ranked, result.pruned);
   std::stable_sort(ranked.begin(), ranked.end(),
-                   [](const auto& a, const auto& b) { return a.first < b.first; });
-  for (auto& [cycles, tile] : ranked)
-    result.tiles.push_back(tile);
+                   [](const Ranked& a, const Ranked& b) { return a.cycles < b.cycles; });
+  for (const Ranked& r : ranked)
+    result.tiles.push_back(r.tile);
   if (result.tiles.empty())
     throw std::invalid_argument(std::string("variant '") + plan.variant + "' has no " +
                                 name(family) + " tile that fits " + device.arch +

@@ -25,7 +25,6 @@ private:
   bool late(int node) const {
     return analysis.stateDependent(node) || plan.nodes[node].dims.size() > 1;
   }
-  [[noreturn]] void refuse(const std::string& why) const;
   void check() const;
   void prepare();
   std::set<int> lateNodes() const;

@@ -55,6 +55,20 @@ TEST(Space, OrderIsTheSameEveryTime) {
   EXPECT_EQ(first.tiles, second.tiles);
 }
 
+/// Every block of a head reads the normaliser, so a step that one block runs alone comes first.
+TEST(Space, StepsCanUpdateTheirStatesInPlace) {
+  for (const std::string& name : kVariants) {
+    Plan plan = libraryPlan(name);
+    for (int size : {16, 64, 100, 128}) {
+      Signature signature = signatureOf(plan, size, size);
+      for (const Tile& tile :
+           candidates(plan, Family::step, signature, knownDevice("sm_90a"), 64).tiles)
+        EXPECT_TRUE(emit(plan, Family::step, signature, tile).sharedStates.empty())
+            << name << " " << size << " " << toString(tile);
+    }
+  }
+}
+
 /// With few heads the model must fill the GPU: narrower blocks than with many.
 TEST(Space, FewHeadsTakeNarrowerBlocks) {
   Plan plan = libraryPlan("retnet");
