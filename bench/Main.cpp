@@ -5,8 +5,11 @@
 #include <benchmark/benchmark.h>
 
 int main(int argc, char** argv) {
+  if (lathe::bench::runAsChild(argc, argv))
+    return 0;
   lathe::bench::registerCompilation();
   lathe::bench::registerCache();
+  lathe::bench::registerProcess();
   lathe::bench::registerLaunch();
   lathe::bench::registerInterpreter();
   benchmark::Initialize(&argc, argv);

@@ -46,6 +46,7 @@ public:
 
   /// A cache in it, which the environment does not change.
   Store store() const;
+  const std::filesystem::path& folder() const { return path; }
 
 private:
   std::filesystem::path path;

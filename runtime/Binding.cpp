@@ -264,10 +264,12 @@ std::vector<TensorView> arguments(const std::string& variant, std::span<const Sl
     known.insert(slot.name);
   }
   auto refuseUnknown = [&](const std::map<std::string, TensorView>& given, const char* prefix) {
-    for (const auto& [operand, tensor] : given)
-      if (!known.contains(prefix + operand))
-        throw ArgumentError("there is no argument '" + (prefix + operand) + "'; " + variant +
-                            " takes " + names(slots));
+    for (const auto& [operand, tensor] : given) {
+      std::string full = prefix + operand;
+      if (!known.contains(full))
+        throw ArgumentError("there is no argument '" + full + "'; " + variant + " takes " +
+                            names(slots));
+    }
   };
   refuseUnknown(call.tensors, "");
   refuseUnknown(call.initial, "initial ");

@@ -50,7 +50,7 @@ std::string firstError(const std::string& log) {
   return text;
 }
 
-Nvrtc::Nvrtc(NvrtcLibrary found) : library(std::move(found)) {
+Nvrtc::Nvrtc(NvrtcLibrary found) : library(found) {
   const NvrtcApi& api = library.api;
   int count = 0;
   if (api.version(&major, &minor) != 0 || api.numSupportedArchs(&count) != 0)

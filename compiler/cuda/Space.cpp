@@ -8,7 +8,7 @@
 namespace lathe {
 
 Device knownDevice(const std::string& arch) {
-  constexpr std::size_t small = 99 * 1024, ampere = 163 * 1024, hopper = 227 * 1024, kib = 1024;
+  constexpr std::size_t kib = 1024, small = 99 * kib, ampere = 163 * kib, hopper = 227 * kib;
   static const std::vector<Device> known = {
       {"sm_80", 108, ampere, ampere + kib, 65536},  {"sm_86", 84, small, small + kib, 65536},
       {"sm_89", 128, small, small + kib, 65536},    {"sm_90a", 132, hopper, hopper + kib, 65536},
@@ -67,8 +67,9 @@ Cost scanCost(const Plan& plan, const Signature& signature, const Tile& tile,
   cost.registers = 8 * k + 8 * chunk + 72;
   Occupancy fit = occupancy(kernel, std::min(cost.registers, 255), device, batchHeads);
   double perChunk = chunkStart + fit.resident * width * (warps * perWarp + scores) * issue +
-                    (channels ? channelWork * k / 8 / warps : 0);
-  double perBlock = (channels ? channelBarriers : barriers) + tile.block / tile.chunk * perChunk +
+                    (channels ? channelWork * (k / 8.0) / warps : 0);
+  int chunks = tile.block / tile.chunk;
+  double perBlock = (channels ? channelBarriers : barriers) + chunks * perChunk +
                     (tile.stages == 1 ? exposedLoad / fit.resident : 0);
   cost.cycles = fit.waves * perBlock / tile.block;
   return cost;

@@ -181,10 +181,8 @@ void TokenEmitter::writeTransfer(Text& text, bool load) const {
     if (spread && (keyFirst || !keyed)) {
       std::string row = "data + " + channel + " * kV + column";
       std::string element = name + (keyed ? "[i]" : "");
-      text.line("      ",
-                load ? "loadNeighbours(" + element + ", " + row
-                     : "storeNeighbours(" + row + ", " + element,
-                ", data && ", mine, " ? kV - column : 0);");
+      text.line("      ", load ? "loadNeighbours(" : "storeNeighbours(", load ? element : row, ", ",
+                load ? row : element, ", data && ", mine, " ? kV - column : 0);");
     } else if (spread) {
       text.line(kEachColumn);
       std::string inside = "data && " + mine + " && column + c < kV";

@@ -57,7 +57,7 @@ int findBuildId(dl_phdr_info* info, std::size_t, void* data) {
 
 const link_map* mapOf(void* handle) {
   link_map* map = nullptr;
-  return handle && dlinfo(handle, RTLD_DI_LINKMAP, &map) == 0 ? map : nullptr;
+  return handle && dlinfo(handle, RTLD_DI_LINKMAP, static_cast<void*>(&map)) == 0 ? map : nullptr;
 }
 
 }  // namespace
