@@ -54,6 +54,16 @@ class Emit(Case):
                 self.assertIn('extern "C" __global__', out)
                 self.assertEqual(self.lathe(*arguments).stdout, out)
 
+    def test_a_launcher_is_written_beside_the_kernel(self):
+        kernel, launcher = self.folder / "gla.cuh", self.folder / "gla_launch.cuh"
+        arguments = ["emit", "gla", "--stage", "cuda", "--arch", "sm_90a", "--launcher", launcher]
+        self.lathe(*arguments, "-o", kernel)
+        text = launcher.read_text()
+        self.assertIn('#include "gla.cuh"', text)
+        self.assertIn("inline cudaError_t lathe_scan_gla_launch(int batch, int tokens", text)
+        done = self.lathe(*arguments, code=2)
+        self.assertIn("--launcher goes with --stage cuda -o FILE", done.stderr)
+
     def test_a_tile_is_taken(self):
         arguments = ["emit", "retnet", "--stage", "cuda", "--arch", "sm_90a", "--tile"]
         some = self.lathe(*arguments, "c16,b64,v64,s2").stdout

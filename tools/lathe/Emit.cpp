@@ -1,4 +1,5 @@
 // lathe emit: any stage between the spec and the cubin, as text or bytes.
+#include "compiler/cuda/Launcher.h"
 #include "compiler/spec/Parser.h"
 #include "runtime/Compile.h"
 #include "tools/lathe/Command.h"
@@ -7,6 +8,7 @@
 #include "tools/lathe/PrintSpec.h"
 #include "tools/lathe/SpecFile.h"
 
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <memory>
@@ -18,7 +20,7 @@ namespace lathe::tool {
 namespace {
 
 struct EmitOptions {
-  std::string file, stage, output;
+  std::string file, stage, output, launcher;
   KernelOptions kernel;
 };
 
@@ -32,6 +34,14 @@ std::string specText(const EmitOptions& options, const std::string& variant) {
   return "";
 }
 
+void writeFile(const std::string& path, const std::string& text) {
+  std::ofstream out(path, std::ios::binary);
+  out << text << std::flush;
+  if (!out)
+    throw Error("cannot write '" + path + "'");
+}
+
+/// With --launcher, also writes the host code beside the kernel.
 KernelSource kernelOf(const EmitOptions& options, const Plan& plan, const std::string& arch) {
   constexpr long long manyTokens = 4096;
   const Shape shape =
@@ -41,7 +51,11 @@ KernelSource kernelOf(const EmitOptions& options, const Plan& plan, const std::s
   const Tile best =
       candidates(plan, family, signature, knownDevice(arch), shape.batch * shape.heads)
           .tiles.front();
-  return emit(plan, family, signature, parseTile(options.kernel.tile, best));
+  const KernelSource kernel = emit(plan, family, signature, parseTile(options.kernel.tile, best));
+  if (!options.launcher.empty())
+    writeFile(options.launcher,
+              launcher(plan, signature, kernel, std::filesystem::path(options.output).filename()));
+  return kernel;
 }
 
 std::string render(const EmitOptions& options) {
@@ -80,15 +94,14 @@ std::string render(const EmitOptions& options) {
 int emitStage(const EmitOptions& options) {
   if (options.stage == "cubin" && options.output.empty() && isatty(STDOUT_FILENO))
     throw UsageError("a cubin is no text; name a file with -o, or redirect stdout");
+  if (!options.launcher.empty() && (options.stage != "cuda" || options.output.empty()))
+    throw UsageError("--launcher goes with --stage cuda -o FILE, the kernel that it includes");
   const std::string text = render(options);
   if (options.output.empty() || options.output == "-") {
     std::cout << text << std::flush;
     return std::cout ? 0 : exitFailed;
   }
-  std::ofstream out(options.output, std::ios::binary);
-  out << text << std::flush;
-  if (!out)
-    throw Error("cannot write '" + options.output + "'");
+  writeFile(options.output, text);
   return 0;
 }
 
@@ -100,6 +113,7 @@ void addEmit(CLI::App& app, Action& action) {
       app, "emit", "Print one stage of the compilation",
       "  lathe emit gla --stage normal                        the recurrence, as MLIR\n"
       "  lathe emit gla --stage cuda --dims K=64,V=64 -o gla.cu\n"
+      "  lathe emit gla --stage cuda -o gla.cuh --launcher gla_launch.cuh\n"
       "  lathe emit gla --stage ptx --arch sm_80\n"
       "  lathe emit mamba2 --stage cubin --family step -o step.cubin\n"
       "The CUDA source is complete: it has no includes, and nvcc compiles it too. ptx and cubin "
@@ -121,6 +135,8 @@ void addEmit(CLI::App& app, Action& action) {
                "and cubin";
       });
   command->add_option("-o,--output", options->output, "instead of stdout")->type_name("FILE");
+  command->add_option("--launcher", options->launcher, "also write host code that launches it")
+      ->type_name("FILE");
   options->kernel.addSignature(*command);
   options->kernel.addShape(*command, false);
   options->kernel.addFamily(*command);
