@@ -21,7 +21,7 @@ TEST_F(DeviceQuery, FillsInWhatTilesAreChosenBy) {
   EXPECT_EQ(info.limits.sharedPerBlock, 232448u);
   EXPECT_EQ(info.limits.multiprocessors, 1016);
   EXPECT_EQ(info.limits.sharedPerMultiprocessor, 1081u);
-  EXPECT_EQ(info.limits.registersPerMultiprocessor, 1082);
+  EXPECT_EQ(info.limits.registersPerMultiprocessor, 65536);
   EXPECT_EQ(info.l2Bytes, 1038u);
   EXPECT_EQ(info.memoryBytes, std::size_t(1) << 30);
   EXPECT_EQ(info.driverVersion, 12040);

@@ -54,6 +54,9 @@ Result cuDeviceGetAttribute(int* value, int attribute, DeviceHandle device) {
   case sharedPerBlockOptin:
     *value = device == 0 ? 232448 : 101376;
     break;
+  case registersPerMultiprocessor:  // Tiles are pruned by it.
+    *value = 65536;
+    break;
   default:
     *value = 1000 + attribute;
   }

@@ -26,7 +26,8 @@ def run(build, everything):
     sys.stdout.flush()
 
     def check(unit):
-        # Options of the compiler at hand, which clang may not know, and what its library deprecates in itself.
+        # Options of the compiler at hand, which clang may not know, and what its library
+        # deprecates in itself.
         foreign = ["unknown-warning-option", "deprecated-declarations"]
         foreign = [f"--extra-arg=-Wno-{warning}" for warning in foreign]
         command = ["clang-tidy-19", "--quiet", *foreign, "-p", build, unit]
