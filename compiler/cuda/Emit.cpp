@@ -1,6 +1,7 @@
 #include "compiler/cuda/Families.h"
 #include "templates/Templates.h"
 
+#include <algorithm>
 #include <stdexcept>
 
 namespace lathe {
@@ -60,6 +61,11 @@ std::vector<int> constantOperands(const Plan& plan) {
     if (plan.operands[i].kind == Operand::Kind::constant)
       result.push_back(i);
   return result;
+}
+
+int constantIndex(const KernelSource& kernel, int operand) {
+  auto found = std::find(kernel.constants.begin(), kernel.constants.end(), operand);
+  return int(found - kernel.constants.begin());
 }
 
 std::string entryName(const Plan& plan, Family family) {

@@ -11,10 +11,7 @@ TokenEmitter::TokenEmitter(const Plan& plan, Family family, const Signature& sig
       program(
           plan, signature, analysis, axes,
           [this](int operand) { return tensorIndex(kernel.tensors, operand); },
-          [this](int operand) {
-            auto found = std::find(kernel.constants.begin(), kernel.constants.end(), operand);
-            return int(found - kernel.constants.begin());
-          }) {
+          [this](int operand) { return constantIndex(kernel, operand); }) {
   kernel.entry = entryName(plan, family);
   kernel.tensors = tensorSlots(plan);
   kernel.constants = constantOperands(plan);

@@ -29,6 +29,8 @@ std::vector<KernelSource::Slot> tensorSlots(const Plan& plan);
 int tensorIndex(const std::vector<KernelSource::Slot>& slots, int operand,
                 KernelSource::Slot::Role role = KernelSource::Slot::Role::operand);
 std::vector<int> constantOperands(const Plan& plan);
+/// The place of a `const` among the constants of a kernel.
+int constantIndex(const KernelSource& kernel, int operand);
 
 /// Hands out aligned stretches of shared memory.
 class SharedLayout {

@@ -1,6 +1,7 @@
 #include "compiler/cuda/Kernel.h"
 
-#include <cmath>
+#include "compiler/plan/Evaluate.h"
+
 #include <stdexcept>
 
 namespace lathe {
@@ -25,51 +26,6 @@ std::string toString(const Tile& tile) {
          std::to_string(tile.splitK) + " x" + std::to_string(tile.columns);
 }
 
-double apply(Op op, double x, double y) {
-  double softplus = std::fmax(x, 0.0) + std::log1p(std::exp(-std::fabs(x)));
-  switch (op) {
-  case Op::add:
-    return x + y;
-  case Op::subtract:
-    return x - y;
-  case Op::multiply:
-    return x * y;
-  case Op::divide:
-    return x / y;
-  case Op::negate:
-    return -x;
-  case Op::minimum:
-    return std::fmin(x, y);
-  case Op::maximum:
-    return std::fmax(x, y);
-  case Op::exp:
-    return std::exp(x);
-  case Op::log:
-    return std::log(x);
-  case Op::sqrt:
-    return std::sqrt(x);
-  case Op::rsqrt:
-    return 1.0 / std::sqrt(x);
-  case Op::abs:
-    return std::fabs(x);
-  case Op::tanh:
-    return std::tanh(x);
-  case Op::sigmoid:
-    return 1.0 / (1.0 + std::exp(-x));
-  case Op::logsigmoid:
-    return x - softplus;
-  case Op::softplus:
-    return softplus;
-  case Op::relu:
-    return std::fmax(x, 0.0);
-  case Op::silu:
-    return x / (1.0 + std::exp(-x));
-  case Op::elu:
-    return x > 0 ? x : std::expm1(x);
-  }
-  throw std::logic_error("unknown operation");
-}
-
 /// Evaluates a node made of literals, dimensions and consts only.
 static double evaluate(const Plan& plan, const Signature& signature, int index) {
   const Node& node = plan.nodes[index];
@@ -81,8 +37,8 @@ static double evaluate(const Plan& plan, const Signature& signature, int index) 
   case Node::Kind::override_:
     return evaluate(plan, signature, node.args.at(0));
   case Node::Kind::map:
-    return apply(node.op, evaluate(plan, signature, node.args.at(0)),
-                 node.args.size() > 1 ? evaluate(plan, signature, node.args[1]) : 0.0);
+    return lathe::evaluate(node.op, evaluate(plan, signature, node.args.at(0)),
+                           arity(node.op) == 2 ? evaluate(plan, signature, node.args.at(1)) : 0.0);
   default:
     throw std::invalid_argument("variant '" + plan.variant +
                                 "': a const may depend on literals, dimensions and consts only");

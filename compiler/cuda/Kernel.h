@@ -77,9 +77,6 @@ struct KernelSource {
 /// this signature and tile.
 KernelSource emit(const Plan& plan, Family family, const Signature& signature, const Tile& tile);
 
-/// One scalar operation in fp64; `y` is ignored by operations of one argument.
-double apply(Op op, double x, double y);
-
 /// The defaults of the `const`s of a plan at these head dims, in the order of
 /// KernelSource::constants.
 std::vector<float> defaultConstants(const Plan& plan, const Signature& signature,

@@ -13,10 +13,7 @@ ScanEmitter::ScanEmitter(const Plan& plan, const Signature& signature, const Til
       program(
           plan, signature, analysis, axes,
           [this](int operand) { return tensorIndex(kernel.tensors, operand); },
-          [this](int operand) {
-            auto found = std::find(kernel.constants.begin(), kernel.constants.end(), operand);
-            return int(found - kernel.constants.begin());
-          }),
+          [this](int operand) { return constantIndex(kernel, operand); }),
       paddedK(roundUp(signature.dims.at(form.keyDim), 16)),
       channelGate(form.decay == DecayKind::vector) {
   kernel.entry = entryName(plan, Family::scan);
