@@ -263,13 +263,14 @@ std::vector<TensorView> arguments(const std::string& variant, std::span<const Sl
     result.push_back(found == from.end() ? TensorView{} : found->second);
     known.insert(slot.name);
   }
+  auto refuse = [&](const std::string& name) {
+    throw ArgumentError("there is no argument '" + name + "'; " + variant + " takes " +
+                        names(slots));
+  };
   auto refuseUnknown = [&](const std::map<std::string, TensorView>& given, const char* prefix) {
-    for (const auto& [operand, tensor] : given) {
-      std::string full = prefix + operand;
-      if (!known.contains(full))
-        throw ArgumentError("there is no argument '" + full + "'; " + variant + " takes " +
-                            names(slots));
-    }
+    for (const auto& [operand, tensor] : given)
+      if (!known.contains(prefix + operand))
+        refuse(prefix + operand);
   };
   refuseUnknown(call.tensors, "");
   refuseUnknown(call.initial, "initial ");
