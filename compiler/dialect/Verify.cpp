@@ -1,4 +1,6 @@
 // The rules of every operation, and the texts for where one is broken.
+#include "compiler/dialect/Verify.h"
+
 #include "compiler/dialect/Build.h"
 #include "compiler/plan/Evaluate.h"
 
@@ -11,17 +13,18 @@ namespace lathe {
 
 static VariantOp variantOf(Operation* op) { return llvm::cast<VariantOp>(op->getParentOp()); }
 
-/// The dimensions of all of `values` without `removed`, in the order of the variant.
-static ValueType united(Operation* op, ValueRange values, StringRef removed = "") {
+ValueType united(Operation* op, ValueRange values, StringRef removed, StringRef added) {
   llvm::SmallVector<StringAttr> names;
   for (Value value : values)
     for (StringAttr dim : typeOf(value).getDims())
       if (dim.getValue() != removed)
         names.push_back(dim);
+  if (!added.empty())
+    names.push_back(StringAttr::get(op->getContext(), added));
   return variantOf(op).valueType(names);
 }
 
-static LogicalResult requireType(Operation* op, Value found, ValueType expected, StringRef rule) {
+LogicalResult requireType(Operation* op, Value found, ValueType expected, StringRef rule) {
   if (found.getType() == expected)
     return success();
   return op->emitOpError() << "has dimensions " << typeOf(found).str() << "; " << rule << ": "
@@ -119,7 +122,7 @@ static LogicalResult verifyStored(Operation& op, ValueType type) {
 }
 
 LogicalResult VariantOp::verifyRegions() {
-  if (failed(verifyDims(*this)) || failed(verifyStates(*this)))
+  if (failed(verifyDims(*this)) || failed(verifyDerived(*this)) || failed(verifyStates(*this)))
     return failure();
   llvm::StringSet<> declared, outputs;
   for (Operation& op : getBody().front()) {

@@ -12,23 +12,28 @@ namespace lathe::reference {
 /// One operation on values that are numbered in the order in which they are computed.
 struct Instruction {
   enum class Kind {
-    input,      ///< The call's tensor `name` at the tokens at hand.
-    param,      ///< The call's tensor `name` of this head.
-    constant,   ///< The call's number `name`, or args[0].
-    literal,    ///< `number`.
-    dimension,  ///< The size of `name`.
-    position,   ///< The index of the token in its sequence.
-    state,      ///< The state `name` as it stands.
-    map,        ///< `op` of args.
-    sum,        ///< args[0] summed over `name`.
-    max,        ///< The maximum of args[0] over `name`.
-    contract,   ///< args[0] times args[1], summed over `name`.
-    broadcast,  ///< args[0] with more dimensions.
-    cumulate,   ///< The running sum of args[0] over the tokens.
-    last,       ///< args[0] at the last token.
-    scores,     ///< Of args[0] and args[1] over `name`, decaying by args[2] if there is one.
-    apply,      ///< Scores args[0] times values args[1].
-    solve,      ///< n right sides, then n * n blocks of scores; n results.
+    input,          ///< The call's tensor `name` at the tokens at hand.
+    param,          ///< The call's tensor `name` of this head.
+    constant,       ///< The call's number `name`, or args[0].
+    literal,        ///< `number`.
+    dimension,      ///< The size of `name`.
+    position,       ///< The index of the token in its sequence.
+    state,          ///< The state `name` as it stands.
+    map,            ///< `op` of args.
+    sum,            ///< args[0] summed over `name`.
+    max,            ///< The maximum of args[0] over `name`.
+    contract,       ///< args[0] times args[1], summed over `name`.
+    broadcast,      ///< args[0] with more dimensions.
+    cumulate,       ///< The running sum of args[0] over the tokens.
+    last,           ///< args[0] at the last token.
+    scores,         ///< Of args[0] and args[1] over `name`, decaying by args[2] if there is one.
+    apply,          ///< Scores args[0] times values args[1].
+    index,          ///< The index along `name`.
+    rotate,         ///< args[0] with its halves along `name` exchanged: (x1, x2) to (-x2, x1).
+    taylor,         ///< The Taylor features of args[0], over `name`; they lie along `features`.
+    taylorAdjoint,  ///< The gradient of args[0], over `name`, where args[1] is that of its
+                    ///< features.
+    solve,          ///< n right sides, then n * n blocks of scores; n results.
   };
 
   Kind kind;
@@ -36,6 +41,7 @@ struct Instruction {
   std::vector<int> args;
   std::vector<int> results;
   std::string name;
+  std::string features;
   double number = 0;
   bool exclusive = false;  ///< cumulate: of the tokens before this one.
   bool after = false;      ///< cumulate: of the tokens after this one.
@@ -58,6 +64,7 @@ struct Declaration {
 struct Program {
   std::string variant;
   std::vector<std::string> dims;
+  DimRules rules;
   bool chunked = false;
   std::vector<std::vector<std::string>>
       values;  ///< The dimensions of each value, `token` and `source` first.
