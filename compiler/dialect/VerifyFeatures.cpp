@@ -1,6 +1,5 @@
 // The rules of derived dimensions, and of the operations that go along one dimension.
-#include "compiler/dialect/Build.h"
-#include "compiler/dialect/Verify.h"
+#include "compiler/dialect/Rules.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringSet.h"

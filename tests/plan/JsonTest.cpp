@@ -49,7 +49,7 @@ Plan smallPlan() {
   map.args = {5, 6};
   map.dims = {"V"};
   plan.nodes.insert(plan.nodes.end(), {affine, read, number, map});
-  plan.recurrences = {{4, {2}, {{0, 0}}, {{0, 1}}}};
+  plan.recurrences = {{4, "K", {2}, {{0, 0}}, {{0, 1}}}};
   plan.scan = ScanForm{"K", "V", 4, 0, 0, 1, 2, DecayKind::vector, 5, false, -1, -1};
   plan.remarks = {{3, 7, "a remark"}};
   plan.rules = {{{"F", "taylor2", "K"}}, {"K"}};
@@ -65,6 +65,7 @@ TEST(PlanJson, SurvivesTheWayThereAndBack) {
   EXPECT_EQ(read.operands[2].log, true);
   EXPECT_EQ(read.nodes[6].value, -std::numeric_limits<double>::infinity());
   EXPECT_EQ(read.nodes[7].op, Op::maximum);
+  EXPECT_EQ(read.recurrences[0].key, "K");
   EXPECT_EQ(read.recurrences[0].rank1.size(), 1u);
   ASSERT_TRUE(read.scan);
   EXPECT_EQ(read.scan->decay, DecayKind::vector);
