@@ -38,9 +38,7 @@ std::string classify(const Plan& plan) {
     if (terms > 0)
       add(std::to_string(terms) + " rank-1 term" + (terms > 1 ? "s" : ""));
   }
-  add(plan.scan                ? "scan"
-      : plan.noKernel.empty() ? "sequential on the GPU"
-                              : "no GPU kernel yet");
+  add(plan.scan ? "scan" : plan.noKernel.empty() ? "sequential on the GPU" : "no GPU kernel yet");
   return text;
 }
 
