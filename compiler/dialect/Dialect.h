@@ -27,6 +27,9 @@ inline constexpr llvm::StringLiteral sourceDim = "source";
 /// The attribute of a variant that says which of its dimensions follow from others.
 inline constexpr llvm::StringLiteral derivedAttr = "derived";
 
+/// What the adjoint program calls the gradient of a declaration; no name of a spec has a dot.
+inline std::string gradientName(llvm::StringRef name) { return "d." + name.str(); }
+
 }  // namespace lathe
 
 #include "compiler/dialect/LatheDialect.h.inc"
