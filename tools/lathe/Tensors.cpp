@@ -117,6 +117,7 @@ private:
       call.host.tensors[operand.name] = std::move(tensor);
     if (isInput) {
       call.isHalf = (inputs == 0 || call.isHalf) && array.descr == "<f2";
+      call.isDouble = (inputs == 0 || call.isDouble) && array.descr == "<f8";
       ++inputs;
     }
   }
@@ -170,15 +171,15 @@ FileCall callOf(const Plan& plan, const Arrays& arrays, Layout layout) {
   return Reader(plan, arrays, layout).read();
 }
 
-Arrays arraysOf(const Plan& plan, const HostResult& result, Layout layout) {
+Arrays arraysOf(const HostResult& result, Layout layout, const std::string& descr) {
   Arrays arrays;
   for (const auto& [name, tensor] : result.outputs) {
-    arrays[name] = {tensor.shape, tensor.data};
+    arrays[name] = {tensor.shape, tensor.data, descr};
     if (layout == Layout::bhtd)
       arrays[name] = swapped(arrays[name]);
   }
   for (const auto& [name, tensor] : result.states)
-    arrays[name] = {tensor.shape, tensor.data};
+    arrays[name] = {tensor.shape, tensor.data, descr};
   return arrays;
 }
 
