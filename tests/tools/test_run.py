@@ -85,6 +85,13 @@ class Run(Case):
         self.run_on_cpu("gla")
         self.assert_close(self.load(), expected)
 
+    def test_a_param_of_two_dimensions_has_its_heads_first(self):
+        spec = SUM.replace("state ", "param  W[K, V]\n  state ").replace("k * v", "k * v * W")
+        self.npz("x.npz", k=np.ones((1, 3, 2, 5)), v=np.ones((1, 3, 2, 4)),
+                 q=np.ones((1, 3, 2, 5)), W=np.full((2, 5, 4), 2.0))
+        self.run_on_cpu(self.write("weighted.lathe", spec))
+        self.assertEqual(self.load()["o"][0, :, 1, 0].tolist(), [10, 20, 30])
+
     def test_doubles_stay_doubles(self):
         arrays = {n: a.astype(float) for n, a in formulas.draw("gla").items()}
         self.npz("x.npz", **arrays)

@@ -41,8 +41,7 @@ def rms_norm(x):
 
 def per_feature(decay, features):
     """A decay of [T], or of one number for all tokens, as [T, features]."""
-    decay = np.asarray(decay, float)
-    return decay if decay.ndim == 2 else np.broadcast_to(decay[..., None], (len(features), features.shape[1]))
+    return np.broadcast_to(np.asarray(decay)[..., None], features.shape)
 
 
 def decay_mask(decay):

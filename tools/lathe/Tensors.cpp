@@ -143,11 +143,14 @@ private:
   }
 
   void checkHeads() const {
-    for (const auto& [name, tensor] : call.host.tensors) {
-      const std::int64_t own = tensor.shape.size() > 2 ? tensor.shape[2] : heads;
+    for (const Operand& operand : plan.operands) {
+      if (operand.kind != Operand::Kind::input)
+        continue;
+      const std::int64_t own = call.host.tensors.at(operand.name).shape[2];
       if (own == 0 || heads % own != 0)
-        throw Error("'" + name + "' has " + std::to_string(own) + " heads, which do not divide " +
-                    std::to_string(heads) + ", the most of any array");
+        throw Error("'" + operand.name + "' has " + std::to_string(own) +
+                    " heads, which do not divide " + std::to_string(heads) +
+                    ", the most of any array");
     }
   }
 
