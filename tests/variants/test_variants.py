@@ -78,13 +78,50 @@ class Library(Case):
     def test_every_file_begins_with_its_paper(self):
         for name in LIBRARY:
             first, second = (ROOT / f"variants/{name}.lathe").read_text().splitlines()[:2]
-            self.assertRegex(first, r"^# .*(et al\.|&|Team).* 20\d\d \(arXiv:\d{4}\.\d{5}\)", name)
+            self.assertRegex(first, r"^# .*(al\.|&|Team).* 20\d\d \(arXiv:\d{4}\.\d{5}\)", name)
             self.assertEqual(second, "#", name)
 
     def test_classes(self):
         for name, variant in VARIANTS.items():
             with self.subTest(name):
                 self.assertEqual(self.lathe("check", name).stdout, f"{name}: {variant.kind}\n")
+
+
+class Table(unittest.TestCase):
+    """docs/recurrences.md against the library."""
+
+    def setUp(self):
+        text = (ROOT / "docs/recurrences.md").read_text()
+        rows = [line.strip("|").split("|") for line in text.splitlines() if ".lathe)" in line]
+        self.rows = {}
+        for cells in rows:
+            first, *rest = (cell.strip() for cell in cells)
+            name, path = re.fullmatch(r"\[(\w+)\]\(\.\./variants/(\w+)\.lathe\)", first).groups()
+            self.assertEqual(name, path)
+            self.assertNotIn(name, self.rows)
+            self.rows[name] = rest
+
+    def test_each_file_has_a_row(self):
+        self.assertEqual(sorted(self.rows), LIBRARY)
+
+    def test_rows_say_what_the_specs_are(self):
+        for name, (source, _, decay, terms, normaliser, direction, forms) in self.rows.items():
+            spec, variant = (ROOT / f"variants/{name}.lathe").read_text(), VARIANTS[name]
+            with self.subTest(name):
+                self.assertIn(f"(arXiv:{source})", spec.splitlines()[0])
+                found = re.search(r"(\d) rank-1 term", variant.kind)
+                self.assertEqual(terms, found.group(1) if found else "0")
+                self.assertEqual(forms, "token, chunk" if variant.chunks else "token")
+                self.assertEqual(direction == "both", "direction both" in spec)
+                self.assertEqual(direction == "one state each way", "in reverse" in spec)
+                if normaliser != "none":
+                    self.assertRegex(spec, rf"(?m)^ +state .*\b{normaliser[0]}\[")
+                dims = re.findall(r"decay over (\w)", variant.kind)
+                self.assertEqual(decay.startswith(("K", "M")), bool(dims))
+                if dims:
+                    self.assertEqual(decay[0], dims[0])
+                self.assertEqual(decay in ("head", "token"), "scalar decay" in variant.kind)
+                self.assertEqual(decay == "head", "param  gamma in log" in spec)
 
 
 class Formulas(Case):
