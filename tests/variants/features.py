@@ -4,7 +4,7 @@ import numpy as np
 from forms import relu, softmax
 
 
-def normalised(scores, value, weighted, total, least=0.0):
+def normalised(scores, value, weighted, total, least=-np.inf):
     """Causal attention whose weights are the scores; with what the initial states add."""
     scores = np.tril(scores)
     above = scores @ value + weighted

@@ -57,7 +57,7 @@ VARIANTS = {
     "based": Variant(
         "no decay, normaliser z, scan",
         QKV,
-        "S[F,V] z[F]",
+        "S[F,V] +z[F]",
         features.based,
         sizes={"K": 3, "F": 1 + 3 + 3 * 3},
     ),
