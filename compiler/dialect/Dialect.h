@@ -1,6 +1,7 @@
 // The lathe dialect: what LatheOps.td declares, as C++.
 #pragma once
 
+#include "compiler/plan/Plan.h"
 #include "mlir/Bytecode/BytecodeOpInterface.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -22,6 +23,9 @@ class UpdateOp;
 /// same chunk.
 inline constexpr llvm::StringLiteral tokenDim = "token";
 inline constexpr llvm::StringLiteral sourceDim = "source";
+
+/// The attribute of a variant that says which of its dimensions follow from others.
+inline constexpr llvm::StringLiteral derivedAttr = "derived";
 
 }  // namespace lathe
 
