@@ -114,8 +114,10 @@ class Table(unittest.TestCase):
                 self.assertEqual(forms, "token, chunk" if variant.chunks else "token")
                 self.assertEqual(direction == "both", "direction both" in spec)
                 self.assertEqual(direction == "one state each way", "in reverse" in spec)
+                self.assertEqual(normaliser == "none", "normaliser" not in variant.kind)
                 if normaliser != "none":
-                    self.assertRegex(spec, rf"(?m)^ +state .*\b{normaliser[0]}\[")
+                    self.assertIn(f"normaliser {normaliser[0]}", variant.kind)
+                self.assertEqual(direction != "forward", "in reverse" in variant.kind)
                 dims = re.findall(r"decay over (\w)", variant.kind)
                 self.assertEqual(decay.startswith(("K", "M")), bool(dims))
                 if dims:
@@ -126,7 +128,8 @@ class Table(unittest.TestCase):
 
 class Formulas(Case):
     def run_form(self, name, expected, *options):
-        self.lathe("run", name, "--input", "x.npz", "--output", "y.npz", "--device", "cpu", *options)
+        files = ("--input", "x.npz", "--output", "y.npz")
+        self.lathe("run", name, *files, "--device", "cpu", *options)
         with np.load(self.folder / "y.npz") as found:
             self.assertEqual(set(found), set(expected))
             for key, array in expected.items():

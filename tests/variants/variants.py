@@ -52,17 +52,17 @@ VARIANTS = {
     "hgrn2": Variant("decay over K, scan", "q[K] f[K] i[V]", SCAN, diagonal.hgrn2, "low[K]"),
     "rwkv6": Variant("decay over K, scan", "r[K] k[K] v[V] -w[K]", SCAN, diagonal.rwkv6, "u[K]"),
     "lightnet": Variant(
-        "no decay, no decay, sequential on the GPU", QKV, "S[K,V] +z[K]", diagonal.lightnet
+        "no decay, normaliser z, sequential on the GPU", QKV, "S[K,V] +z[K]", diagonal.lightnet
     ),
     "based": Variant(
-        "no decay, normaliser z, scan",
+        "no decay, normaliser z, no GPU kernel yet",
         QKV,
         "S[F,V] +z[F]",
         features.based,
         sizes={"K": 3, "F": 1 + 3 + 3 * 3},
     ),
     "hedgehog": Variant(
-        "no decay, no decay, no decay, no decay, sequential on the GPU",
+        "no decay, normaliser y, normaliser z, sequential on the GPU",
         QKV,
         "P[F,V] N[F,V] +y[F] +z[F]",
         features.hedgehog,
@@ -118,37 +118,37 @@ VARIANTS = {
         chunks=False,
     ),
     "gsa": Variant(
-        "decay over M, decay over M, sequential on the GPU",
+        "decay over M, sequential on the GPU",
         f"{QKV} -g[M]",
         "A[K,M] B[M,V]",
         slots.gsa,
     ),
     "abc": Variant(
-        "no decay, no decay, no decay, sequential on the GPU",
+        "no decay, normaliser z, sequential on the GPU",
         f"{QKV} s[M]",
         "A[K,M] B[M,V] +z[M]",
         slots.abc,
     ),
     "vig": Variant(
-        "decay over K, decay over K, sequential on the GPU",
+        "decay over K, decay over K in reverse, no GPU kernel yet",
         f"{QKV} -g[K] -h[K]",
         "S[K,V] R[K,V]",
         bidirectional.vig,
     ),
     "relu_linear": Variant(
-        "no decay, no decay, no decay, no decay, sequential on the GPU",
+        "no decay, no decay in reverse, normaliser z, normaliser z_reverse, no GPU kernel yet",
         QKV,
         "S[K,V] S_reverse[K,V] +z[K] +z_reverse[K]",
         bidirectional.relu_linear,
     ),
     "mala": Variant(
-        "no decay, sequential on the GPU",
+        "no decay, no decay in reverse, normaliser z, normaliser z_reverse, no GPU kernel yet",
         QKV,
         "S[K,V] S_reverse[K,V] +z[K] +z_reverse[K] u[V] u_reverse[V] +n[V] +n_reverse[V]",
         bidirectional.mala,
     ),
     "cosformer": Variant(
-        "no decay, no decay, no decay, no decay, sequential on the GPU",
+        "no decay, normaliser c, normaliser s, sequential on the GPU",
         QKV,
         "C[K,V] S[K,V] +c[K] s[K]",
         features.cosformer,

@@ -213,7 +213,9 @@ void addRun(CLI::App& app, Action& action) {
       ->required();
   command->add_option("--input", options->input, "the arrays")->required()->type_name("X.npz");
   command->add_option("--output", options->output, "where the results go")->type_name("Y.npz");
-  command->add_option("--device", options->device, "auto (a GPU if there is one that runs it), cpu or cuda:0")
+  command
+      ->add_option("--device", options->device,
+                   "auto (a GPU if there is one that runs it), cpu or cuda:0")
       ->type_name("DEVICE")
       ->check(checkDevice);
   command->add_option("--layout", options->layout, "of the arrays: bthd or bhtd")
