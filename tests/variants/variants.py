@@ -26,6 +26,8 @@ class Variant:
     consts: dict = dataclasses.field(default_factory=dict)
     sizes: dict = dataclasses.field(default_factory=dict)  # other than SIZES
     chunks: bool = True  # whether it has a chunk form
+    gate: str = ""  # an input i that states meet as exp(i), without a bound
+    gated: str = ""  # those states; they hold their value times exp(-X.log_scale), X the first
 
 
 QKV = "q[K] k[K] v[V]"
@@ -52,7 +54,12 @@ VARIANTS = {
     "hgrn2": Variant("decay over K, scan", "q[K] f[K] i[V]", SCAN, diagonal.hgrn2, "low[K]"),
     "rwkv6": Variant("decay over K, scan", "r[K] k[K] v[V] -w[K]", SCAN, diagonal.rwkv6, "u[K]"),
     "lightnet": Variant(
-        "no decay, normaliser z, sequential on the GPU", QKV, "S[K,V] +z[K]", diagonal.lightnet
+        "no decay, normaliser z, sequential on the GPU",
+        QKV,
+        "S[K,V] +z[K]",
+        diagonal.lightnet,
+        gate="k[K]",
+        gated="S z",
     ),
     "based": Variant(
         "no decay, normaliser z, no GPU kernel yet",
@@ -69,7 +76,12 @@ VARIANTS = {
         "Wq[K,F] bq[F] Wk[K,F] bk[F]",
     ),
     "mlstm": Variant(
-        "scalar decay, normaliser n, scan", f"{QKV} i f", "C[K,V] n[K]", diagonal.mlstm
+        "scalar decay, normaliser n, scan",
+        f"{QKV} i f",
+        "C[K,V] n[K]",
+        diagonal.mlstm,
+        gate="i",
+        gated="C n",
     ),
     "mlstm_sig": Variant("scalar decay, scan", f"{QKV} i f", "C[K,V]", diagonal.mlstm_sig),
     "delta_net": Variant(
@@ -128,6 +140,8 @@ VARIANTS = {
         f"{QKV} s[M]",
         "A[K,M] B[M,V] +z[M]",
         slots.abc,
+        gate="s[M]",
+        gated="A B z",
     ),
     "vig": Variant(
         "decay over K, decay over K in reverse, no GPU kernel yet",
