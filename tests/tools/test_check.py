@@ -116,7 +116,10 @@ class Check(Case):
             ":3:10: remark: no GPU kernel runs it yet: the state S goes in reverse\n", done.stderr
         )
         text = "variant 'taylor' has no GPU kernel yet: the state S goes in reverse"
-        self.assertIn(f"  none           {text}\n", self.lathe("explain", path).stdout)
+        out = self.lathe("explain", path).stdout
+        self.assertRegex(out, rf"(?m)^  none +{text}$")
+        self.assertRegex(out, r"(?m)^  step +none: the state S goes in reverse$")
+        self.assertIn("  S[t] = S[t+1] + x1 * v\n", out)
         done = self.lathe("emit", path, "--stage", "cuda", code=1)
         self.assertTrue(done.stderr.endswith(f"lathe: {text}\n"), done.stderr)
 
