@@ -166,6 +166,23 @@ class Formulas(Case):
             done = self.lathe("run", name, "--input", "x.npz", "--chunk", 16, code=1)
             self.assertIn("no chunk form", done.stderr)
 
+    def test_exponential_gates_of_any_size(self):
+        """Gates whose exponential no double holds; the formulas need wider numbers."""
+        if np.finfo(np.longdouble).maxexp <= np.finfo(float).maxexp:
+            self.skipTest("this machine has no floating-point numbers wider than double")
+        for name, variant in VARIANTS.items():
+            if not variant.gate:
+                continue
+            arrays = draw(name, variant, 65)
+            ((gate, _, _),) = operands(variant.gate)
+            arrays[gate] *= 500
+            self.assertGreater(arrays[gate].max(), 1000)
+            np.savez(self.folder / "x.npz", **arrays)
+            expected = expect(variant, {n: a.astype(np.longdouble) for n, a in arrays.items()})
+            for options in ((), ("--chunk", 16)):
+                with self.subTest(name, options=options):
+                    self.run_form(name, expected, *options)
+
     def test_a_wrong_formula_is_found(self):
         variant = VARIANTS["gla"]
         arrays = draw("gla", variant, 7)
