@@ -8,16 +8,15 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <ostream>
+#include <sstream>
 
 namespace lathe::tool {
 
 namespace {
 
 constexpr const char* normalTitle = "Normal form, of one token and head";
-constexpr const char* chunkTitle =
-    "Chunk form, of the tokens of a chunk; C is the last, S[0] a state at the start";
 constexpr const char* gradientTitle =
-    "Gradient, of one token and head, dx that of the loss after x";
+    "Gradient, of one token and head: dx is that of the loss with respect to x";
 
 /// What is written where no kernel says how long a chunk is.
 constexpr int usualChunk = 64;
@@ -69,9 +68,19 @@ std::string shapeText(const Shape& shape) {
          std::to_string(shape.heads);
 }
 
+/// A label and a text, broken between words.
 void line(std::ostream& out, const std::string& label, const std::string& text) {
-  out << "  " << label << std::string(std::max<int>(1, 16 - int(label.size())), ' ') << text
-      << "\n";
+  constexpr std::size_t indent = 18, width = 100;
+  out << "  " << label << std::string(std::max<int>(1, 16 - int(label.size())), ' ');
+  std::size_t used = indent;
+  std::istringstream words(text);
+  for (std::string word; std::getline(words, word, ' '); used += word.size() + 1) {
+    const bool isNew = used > indent && used + word.size() > width;
+    if (isNew)
+      used = indent;
+    out << (isNew ? "\n" + std::string(indent, ' ') : used > indent ? " " : "") << word;
+  }
+  out << "\n";
 }
 
 std::string costText(const TokenCost& cost, int chunk) {
@@ -130,10 +139,12 @@ Explanation explainVariant(const CompiledVariant& variant, const KernelOptions& 
   e.formulas = formsOf(formulas, Formulas::Style::text);
   e.latex = formsOf(formulas, Formulas::Style::latex);
   e.remarks = plan.remarks;
+  e.isStabilised = variant.isStabilised;
   e.hasChunkForm = variant.has(Stage::chunk);
   for (const Operand& operand : plan.operands)
     if (operand.reverse)
       e.reverseState = operand.name;
+  e.chunkTitle = "Chunk form, of " + formulas.chunkLegend();
   e.roles = rolesOf(plan, formulas);
   e.signature = parseSignature(options, plan);
   e.shape = options.shape.empty() ? Shape{8, 4096, 16} : parseShape(options.shape);
@@ -173,7 +184,7 @@ void print(std::ostream& out, const Explanation& e) {
   out << e.variant << ": " << e.kind << "\n";
   printFormulas(out, normalTitle, e.formulas.normal);
   if (e.hasChunkForm)
-    printFormulas(out, chunkTitle, e.formulas.chunk);
+    printFormulas(out, e.chunkTitle, e.formulas.chunk);
   printFormulas(out, gradientTitle, e.formulas.gradient);
   out << "\nDerived\n";
   line(out, "chunk form",
@@ -182,6 +193,11 @@ void print(std::ostream& out, const Explanation& e) {
   line(out, "step",
        e.reverseState.empty() ? "one token at a time, the states updated in place"
                               : "none: the state " + e.reverseState + " goes in reverse");
+  if (e.isStabilised)
+    line(
+        out, "stabiliser",
+        "m, a running maximum: where exponential gates write into a state, it is kept as its value "
+        "times exp(-m)");
   for (const Remark& remark : e.remarks)
     line(out, "line " + std::to_string(remark.line), remark.text);
   out << "\nPlan for " << shapeText(e.shape) << ", " << dimsText(e.signature) << "\n";
@@ -211,7 +227,7 @@ void printLatex(std::ostream& out, const Explanation& e) {
   };
   align(normalTitle, e.latex.normal);
   if (e.hasChunkForm)
-    align(chunkTitle, e.latex.chunk);
+    align(e.chunkTitle, e.latex.chunk);
   align(gradientTitle, e.latex.gradient);
 }
 

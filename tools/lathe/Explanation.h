@@ -22,7 +22,8 @@ struct Explanation {
     std::vector<std::string> normal, chunk, gradient;
   } formulas, latex;
   std::vector<Remark> remarks;
-  bool hasChunkForm = false;
+  std::string chunkTitle;
+  bool hasChunkForm = false, isStabilised = false;
   std::vector<Role> roles;  ///< Of the scan family.
   std::string
       reverseState;  ///< One that goes in reverse, so that nothing can be run token by token.

@@ -21,14 +21,14 @@ bool isSum(const Term& term) {
 }  // namespace
 
 Formulas::Formulas(const CompiledVariant& variant) : terms(termsOf(variant)) {
-  sections[Stage::normal] = ordered(variant.normal.program);
+  addForm(Stage::normal, variant.normal.program);
   if (variant.chunk)
-    sections[Stage::chunk] = ordered(variant.chunk->program);
-  sections[Stage::gradient] = ordered(variant.gradient.program);
+    addForm(Stage::chunk, variant.chunk->program);
+  addForm(Stage::gradient, variant.gradient.program);
   nodes = termsOf(variant.plan, terms);
 }
 
-std::vector<Equation> Formulas::ordered(const reference::Program& program) {
+void Formulas::addForm(Stage stage, const reference::Program& program) {
   const std::vector<Equation> wanted = equationsOf(program, terms);
   std::map<int, Uses> uses;
   for (const Equation& equation : wanted) {
@@ -42,7 +42,15 @@ std::vector<Equation> Formulas::ordered(const reference::Program& program) {
     addDefinitions(equation.right, seen, equations);
     equations.push_back(equation);
   }
-  return equations;
+  // At once, since what a later form names stands in no equation of this one.
+  const std::string index = program.chunked ? terms.i : "";
+  for (const Style style : {Style::text, Style::latex}) {
+    const auto printer = style == Style::text ? textPrinter(terms, index)
+                                              : latexPrinter(terms, index.empty() ? "t" : index);
+    for (const Equation& equation : equations)
+      for (std::string& line : printer->lines(equation))
+        forms[{stage, style}].push_back(std::move(line));
+  }
 }
 
 void Formulas::count(int term, std::map<int, Uses>& uses) const {
@@ -64,10 +72,17 @@ void Formulas::count(int term, std::map<int, Uses>& uses) const {
 
 void Formulas::nameTerms(const std::map<int, Uses>& uses, const std::string& index) {
   const auto printer = textPrinter(terms, index);
-  std::set<int> sums;  // What is, or shows, a sum over tokens.
+  std::set<int> sums;   // What is, or shows, a sum over tokens.
+  std::set<int> pairs;  // What belongs to two tokens, of scores.
   for (const auto& [term, use] : uses) {
     const Term& named = terms[term];
-    if (isLeaf(named) || terms.names.contains(term) || use.count == 0)
+    bool isPair = named.kind == Term::Kind::at && named.place.starts_with(terms.j);
+    for (int arg : named.args)
+      isPair |= named.kind != Term::Kind::tokenSum && named.kind != Term::Kind::series &&
+                pairs.contains(arg);
+    if (isPair)
+      pairs.insert(term);
+    if (isPair || isLeaf(named) || terms.names.contains(term) || use.count == 0)
       continue;
     bool isTokenSum = named.kind == Term::Kind::tokenSum;
     for (int arg : named.args)
@@ -81,7 +96,7 @@ void Formulas::nameTerms(const std::map<int, Uses>& uses, const std::string& ind
       const Term& first = named.args.empty() ? named : terms[named.args[0]];
       const bool isFlow = named.kind == Term::Kind::add && first.kind == Term::Kind::state &&
                           first.name.starts_with("d.");
-      terms.names[term] = terms.freeName(isFlow ? "P" : "x");
+      terms.name(term, isFlow ? "P" : "x");
     } else if (isTokenSum) {
       sums.insert(term);
     }
@@ -95,23 +110,21 @@ void Formulas::addDefinitions(int term, std::set<int>& seen, std::vector<Equatio
     addDefinitions(arg, seen, equations);
   if (!terms.names.contains(term))
     return;
+  if (!terms.isNumbered(term))
+    terms.fix(term, terms.freeName(terms.names[term]));
   const bool isSeries = terms[term].kind == Term::Kind::series;
   equations.push_back({term, isSeries ? terms[term].args[0] : term});
   defined.insert(term);
 }
 
 std::vector<std::string> Formulas::lines(Stage stage, Style style) const {
-  std::vector<std::string> lines;
-  const auto section = sections.find(stage);
-  if (section == sections.end())
-    return lines;
-  const std::string index = stage == Stage::chunk ? terms.i : "";
-  const auto printer = style == Style::text ? textPrinter(terms, index)
-                                            : latexPrinter(terms, index.empty() ? "t" : index);
-  for (const Equation& equation : section->second)
-    for (std::string& line : printer->lines(equation))
-      lines.push_back(std::move(line));
-  return lines;
+  const auto form = forms.find({stage, style});
+  return form == forms.end() ? std::vector<std::string>() : form->second;
+}
+
+std::string Formulas::chunkLegend() const {
+  return "token " + terms.i + " of a chunk of " + terms.last +
+         " tokens, 0 the place before its first";
 }
 
 std::string Formulas::text(int node) const { return textPrinter(terms, "")->text(nodes[node]); }

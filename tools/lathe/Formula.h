@@ -23,6 +23,9 @@ public:
   /// LaTeX lines are rows of amsmath's align*.
   std::vector<std::string> lines(Stage stage, Style style) const;
 
+  /// "token i of a chunk of C tokens, ..."
+  std::string chunkLegend() const;
+
   /// A node of the plan, by its name if it has one, else as an expression.
   std::string text(int node) const;
 
@@ -33,7 +36,7 @@ private:
     bool isShifted = false;  ///< Read at another token.
   };
 
-  std::vector<Equation> ordered(const reference::Program& program);
+  void addForm(Stage stage, const reference::Program& program);
   void count(int term, std::map<int, Uses>& uses) const;
   void nameTerms(const std::map<int, Uses>& uses, const std::string& index);
   void addDefinitions(int term, std::set<int>& seen, std::vector<Equation>& equations);
@@ -41,7 +44,7 @@ private:
   Terms terms;
   std::vector<int> nodes;  ///< The terms of the plan's nodes.
   std::set<int> defined;   ///< What has a name and an equation.
-  std::map<Stage, std::vector<Equation>> sections;
+  std::map<std::pair<Stage, Style>, std::vector<std::string>> forms;
 };
 
 }  // namespace lathe::tool

@@ -5,7 +5,7 @@ namespace lathe::tool {
 using reference::Instruction;
 
 ChunkReader::ChunkReader(const reference::Program& program, Terms& terms)
-    : terms(terms), isDecay(program.values.size()), isBlock(program.values.size()) {
+    : terms(terms), isDecay(program.values.size()) {
   for (const Instruction& instruction : program.instructions) {
     const std::vector<int>& args = instruction.args;
     if (instruction.kind == Instruction::Kind::cumulate)
@@ -17,8 +17,6 @@ ChunkReader::ChunkReader(const reference::Program& program, Terms& terms)
     if (instruction.kind != Instruction::Kind::solve)
       continue;
     const std::size_t count = instruction.results.size();
-    for (std::size_t block = 0; block < count * count; ++block)
-      isBlock[args[count + block]] = true;
     if (args.size() > count * (count + 1))
       isDecay[args.back()] = true;
   }
@@ -41,7 +39,7 @@ void ChunkReader::read(const Instruction& instruction, std::vector<int>& values)
     value = runningMax(instruction, args);
     return;
   case Instruction::Kind::scores:
-    value = scores(instruction, args, isBlock[instruction.results[0]]);
+    value = scores(instruction, args);
     return;
   case Instruction::Kind::apply:
     value = apply(instruction, args);
@@ -79,7 +77,7 @@ int ChunkReader::runningMax(const Instruction& instruction, const std::vector<in
   std::vector<std::string> dims = state.dims;
   dims.insert(dims.begin(), "token");
   const int series = terms.series(state.name, {args[1], args[2]}, "", dims);
-  terms.names[series] = state.name;
+  terms.fix(series, state.name);
   const int previous = terms.at(series, instruction.reverse ? terms.i + "+1" : before(terms.i));
   if (!terms.isDefined(series))
     terms.define(series, terms.call("max", {terms.add(previous, args[1]), args[2]}));
@@ -105,37 +103,39 @@ int ChunkReader::kept(int logDecay, Order order) {
                     {terms.subtract(at(order.strict ? before(reader) : reader), at(writer))});
 }
 
-int ChunkReader::scores(const Instruction& instruction, const std::vector<int>& args,
-                        bool isBlock) {
+int ChunkReader::scores(const Instruction& instruction, const std::vector<int>& args) {
   const Order order{instruction.strict, instruction.reverse, false};
   const int decay = args.size() > 2 ? args[2] : -1;
-  const int series = terms.series(isBlock ? "L" : "A",
-                                  {args[0], args[1], decay, terms.symbol(instruction.name, {})},
+  int x = args[0], written = args[1];
+  const double multiple = terms.coefficient(x) * terms.coefficient(written);
+  const int series = terms.series("A", {x, written, decay, terms.symbol(instruction.name, {})},
                                   condition(order), {"token", "source"});
-  if (terms.isDefined(series))
-    return series;
-  const int x = args[0], y = terms.at(args[1], terms.j), factor = kept(decay, order);
-  const auto joined = [&](int left, int right) {
-    return instruction.name.empty() ? terms.multiply(left, right)
-                                    : terms.contract(left, right, instruction.name);
-  };
-  const bool isVector = decay >= 0 && terms[decay].has(instruction.name);
-  terms.define(series, isVector ? joined(x, terms.multiply(y, factor))
-                                : terms.multiply(factor, joined(x, y)));
-  return series;
+  if (!terms.isDefined(series)) {
+    const int y = terms.at(written, terms.j), factor = kept(decay, order);
+    const auto joined = [&](int left, int right) {
+      return instruction.name.empty() ? terms.multiply(left, right)
+                                      : terms.contract(left, right, instruction.name);
+    };
+    const bool isVector = decay >= 0 && terms[decay].has(instruction.name);
+    terms.define(series, isVector ? joined(x, terms.multiply(y, factor))
+                                  : terms.multiply(factor, joined(x, y)));
+  }
+  return terms.scaled(multiple, series);
 }
 
 int ChunkReader::product(int weights, int logDecay, int values, Order order) {
+  const double multiple = terms.coefficient(weights);
   if (order.transposed)
     weights = terms.at(weights, terms.j + "," + terms.i);
-  const int factor = kept(logDecay, order);
-  return terms.multiply(terms.multiply(factor, weights), terms.at(values, terms.j));
+  const int factor = terms.multiply(kept(logDecay, order), weights);
+  return terms.scaled(multiple, terms.multiply(factor, terms.at(values, terms.j)));
 }
 
 int ChunkReader::apply(const Instruction& instruction, const std::vector<int>& args) {
-  const Term& weights = terms[args[0]];
-  const bool isStrict = instruction.strict || (weights.kind == Term::Kind::series &&
-                                               weights.place.find('=') == std::string::npos);
+  int series = args[0];
+  terms.coefficient(series);
+  const bool isStrict = instruction.strict || (terms[series].kind == Term::Kind::series &&
+                                               terms[series].place.find('=') == std::string::npos);
   const int decay = args.size() > 2 ? args[2] : -1;
   Order order{instruction.strict, instruction.reverse, instruction.transposed};
   const int term = product(args[0], decay, args[1], order);
@@ -150,6 +150,11 @@ void ChunkReader::solve(const Instruction& instruction, std::vector<int>& values
     args.push_back(values[arg]);
   const int decay = args.size() > count * (count + 1) ? args.back() : -1;
   const Order order{true, instruction.reverse, instruction.transposed};
+  for (std::size_t block = 0; block < count * count; ++block) {
+    int series = args[count + block];
+    terms.coefficient(series);
+    terms.rename(series, "L");
+  }
   std::vector<int> solved;
   for (std::size_t r = 0; r < count; ++r) {
     std::vector<int> key = args;

@@ -24,7 +24,7 @@ private:
 
   int cumulate(const reference::Instruction& instruction, int term);
   int runningMax(const reference::Instruction& instruction, const std::vector<int>& args);
-  int scores(const reference::Instruction& instruction, const std::vector<int>& args, bool isBlock);
+  int scores(const reference::Instruction& instruction, const std::vector<int>& args);
   int apply(const reference::Instruction& instruction, const std::vector<int>& args);
   void solve(const reference::Instruction& instruction, std::vector<int>& values);
 
@@ -37,7 +37,7 @@ private:
   std::string before(const std::string& token) const { return token + "-1"; }
 
   Terms& terms;
-  std::vector<bool> isDecay, isBlock;  ///< Of the values of the program.
+  std::vector<bool> isDecay;  ///< Of the values of the program.
 };
 
 }  // namespace lathe::tool

@@ -43,11 +43,6 @@ std::string relationOf(std::string condition) {
   return condition;
 }
 
-/// Something that may carry an exponent.
-std::string base(const std::string& text) {
-  return text.find('^') == std::string::npos ? "{" + text + "}" : "\\left(" + text + "\\right)";
-}
-
 class LatexPrinter : public Printer {
 public:
   using Printer::Printer;
@@ -75,7 +70,8 @@ protected:
     return lines;
   }
 
-  std::string expanded(const Term& term, Context context) const override {
+  std::string expanded(int id, Context context) const override {
+    const Term& term = terms[id];
     const auto infix = [&](const char* sign, Context right) {
       return parens(text(term.args[0], sum) + sign + text(term.args[1], right), context > sum);
     };
@@ -85,32 +81,37 @@ protected:
     case Term::Kind::add:
       return infix(" + ", sum);
     case Term::Kind::subtract:
-      return infix(" - ", product);
+      return infix(" - ", subtrahend);
     case Term::Kind::negate:
-      return parens("-" + text(term.args[0], product), context > sum);
+      return parens("-" + text(term.args[0], subtrahend), context > sum);
     case Term::Kind::multiply:
       return parens(productText(term), context > product);
     case Term::Kind::divide:
       return "\\frac{" + text(term.args[0]) + "}{" + text(term.args[1]) + "}";
     case Term::Kind::power:
-      return base(text(term.args[0], operand)) + "^{" + number(term.number) + "}";
+      return base(term.args[0]) + "^{" + number(term.number) + "}";
     case Term::Kind::call:
       return call(term, context);
     case Term::Kind::contract:
-      return contraction(term, context);
+      return contraction(id, context);
     case Term::Kind::tokenSum:
       return parens(term.place.empty() ? sumSign(terms.j) + textAt(term.args[0], terms.j, product)
                                        : sumSign(term.place) + text(term.args[0], product),
-                    context > sum);
+                    context > subtrahend);
     case Term::Kind::inverse:
-      return "(I - " + symbolOf(terms.names.at(term.args[0])) + ")^{-1} " +
-             symbolOf(terms.names.at(term.args[1]));
+      return "(I " +
+             (terms[term.args[0]].kind == Term::Kind::negate
+                  ? "+ " + name(terms[term.args[0]].args[0])
+                  : "- " + name(term.args[0])) +
+             ")^{-1} " + name(term.args[1]);
     default:
       return "";
     }
   }
 
 private:
+  std::string name(int term) const { return symbolOf(terms.names.at(term)); }
+
   static std::string parens(const std::string& text, bool needed) {
     return enclosed(text, needed, "\\left(", "\\right)");
   }
@@ -123,6 +124,16 @@ private:
     const std::string mantissa = text.substr(0, e);
     return (mantissa == "1" ? "" : mantissa + " \\cdot ") + "10^{" +
            std::to_string(std::stoi(text.substr(e + 1))) + "}";
+  }
+
+  /// A term that may carry an exponent.
+  std::string base(int term) const {
+    const Term::Kind kind = terms[term].kind;
+    const std::string plain = text(term);
+    const bool isWhole = terms.names.contains(term) || kind == Term::Kind::symbol ||
+                         kind == Term::Kind::state || kind == Term::Kind::at ||
+                         plain.starts_with("\\operatorname");
+    return parens(plain, !isWhole || plain.find('^') != std::string::npos);
   }
 
   void factors(const Term& term, std::vector<int>& all) const {
@@ -151,20 +162,19 @@ private:
     return result;
   }
 
-  std::string contraction(const Term& term, Context context) const {
+  std::string contraction(int id, Context context) const {
+    const Term& term = terms[id];
     const auto rank = [&](int arg) { return terms[arg].features().size(); };
     int left = term.args[0], right = term.args[1];
-    if (!isPlainContraction(term) || rank(left) > 2 || rank(right) > 2 ||
-        rank(left) + rank(right) > 3)
+    if (!terms.isPlain(id) || rank(left) > 2 || rank(right) > 2 || rank(left) + rank(right) > 3)
       return parens("\\sum_{" + term.over + "} " + text(left, divisor) + " \\odot " +
                         text(right, divisor),
-                    context > sum);
+                    context > subtrahend);
     if (rank(left) > rank(right))
       std::swap(left, right);
     const bool isColumn = rank(right) == 2 && terms[right].features()[1] == term.over;
-    const std::string both = isColumn
-                                 ? text(right, operand) + " " + text(left, operand)
-                                 : base(text(left, operand)) + "^\\top " + text(right, operand);
+    const std::string both = isColumn ? text(right, operand) + " " + text(left, operand)
+                                      : base(left) + "^\\top " + text(right, operand);
     return parens(both, context > product);
   }
 
@@ -181,7 +191,8 @@ private:
     if (term.name == "abs")
       return "\\left|" + first + "\\right|";
     if (term.name == "sum")
-      return parens("\\sum_{" + term.over + "} " + text(term.args[0], product), context > sum);
+      return parens("\\sum_{" + term.over + "} " + text(term.args[0], product),
+                    context > subtrahend);
     static const std::set<std::string> known = {"log", "tanh", "sin", "cos", "min", "max"};
     std::string function =
         known.contains(term.name) ? "\\" + term.name : "\\operatorname{" + escaped(term.name) + "}";

@@ -39,14 +39,14 @@ std::string Printer::text(int term, Context context) const {
     return named(terms.names.at(printed.args[0]), printed.place);
   if (printed.kind == Term::Kind::at)
     return textAt(printed.args[0], printed.place, context);
-  return expanded(printed, context);
+  return expanded(term, context);
 }
 
 std::string Printer::definition(int term) const {
   const Term::Kind kind = terms[term].kind;
   const bool isLeaf = kind == Term::Kind::symbol || kind == Term::Kind::state ||
                       kind == Term::Kind::at || kind == Term::Kind::series;
-  return isLeaf ? text(term) : expanded(terms[term], top);
+  return isLeaf ? text(term) : expanded(term, top);
 }
 
 std::string Printer::textAt(int term, const std::string& place, Context context) const {
@@ -56,14 +56,6 @@ std::string Printer::textAt(int term, const std::string& place, Context context)
   std::string result = text(term, context);
   index = outer;
   return result;
-}
-
-bool Printer::isPlainContraction(const Term& contraction) const {
-  const Term &a = terms[contraction.args[0]], &b = terms[contraction.args[1]];
-  for (const std::string& dim : a.features())
-    if (dim != contraction.over && b.has(dim))
-      return false;
-  return true;
 }
 
 std::vector<std::string> Printer::lines(const Equation& equation) const {
@@ -76,7 +68,10 @@ std::vector<std::string> Printer::lines(const Equation& equation) const {
   const std::string condition = left.kind == Term::Kind::series ? left.place : "";
   std::vector<std::string> rows;
   if (equation.overTokens) {
-    rows = {sumSign("t") + text(equation.right, product)};
+    const bool isMinus =
+        terms[equation.right].kind == Term::Kind::negate && !terms.names.contains(equation.right);
+    rows = {(isMinus ? "-" : "") + sumSign("t") +
+            text(isMinus ? terms[equation.right].args[0] : equation.right, product)};
   } else if (equation.left != equation.right && terms.names.contains(equation.right)) {
     rows = {text(equation.right)};
   } else {
@@ -88,7 +83,8 @@ std::vector<std::string> Printer::lines(const Equation& equation) const {
       const bool isFirst = rows.empty();
       const bool isOwn = summands.size() == 1 && !isMinus;
       const auto print = [&](const Printer& printer) {
-        return isOwn ? printer.definition(summand) : printer.text(summand, isMinus ? product : sum);
+        return isOwn ? printer.definition(summand)
+                     : printer.text(summand, isMinus ? subtrahend : sum);
       };
       const std::size_t size = print(*plain).size() + 3;
       const std::string sign = isMinus ? (isFirst ? "-" : "- ") : isFirst ? "" : "+ ";

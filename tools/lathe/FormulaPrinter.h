@@ -10,7 +10,7 @@ namespace lathe::tool {
 class Printer {
 public:
   /// How tightly what stands around a term binds: the term has parentheses if it binds less.
-  enum Context { top, sum, product, divisor, operand };
+  enum Context { top, sum, subtrahend, product, divisor, operand };
 
   /// `index` is the token that values belong to where nothing else is said; "" shows none.
   Printer(const Terms& terms, std::string index) : terms(terms), index(std::move(index)) {}
@@ -27,7 +27,7 @@ public:
 
 protected:
   virtual std::string named(const std::string& name, const std::string& place) const = 0;
-  virtual std::string expanded(const Term& term, Context context) const = 0;
+  virtual std::string expanded(int id, Context context) const = 0;
   virtual std::string sumSign(const std::string& condition) const = 0;
   /// left, an equality sign, and one or several groups of summands; the condition, or "".
   virtual std::vector<std::string> layout(const std::string& left,
@@ -36,8 +36,6 @@ protected:
 
   /// A term as it stands at another token.
   std::string textAt(int term, const std::string& place, Context context) const;
-  /// Whether a product over one shared dimension is all that a contraction is.
-  bool isPlainContraction(const Term& contraction) const;
   bool isPair(const Term& term) const { return term.has("source"); }
   static std::string enclosed(const std::string& text, bool needed, const char* open = "(",
                               const char* close = ")") {

@@ -63,6 +63,21 @@ std::string Terms::plainName(const std::string& name) const {
   return "d" + name.substr(2);
 }
 
+void Terms::name(int term, const std::string& hint) {
+  names[term] = hint;
+  unnumbered.insert(term);
+}
+
+void Terms::rename(int series, const std::string& hint) {
+  if (unnumbered.contains(series))
+    names[series] = hint;
+}
+
+void Terms::fix(int term, const std::string& name) {
+  names[term] = name;
+  unnumbered.erase(term);
+}
+
 int Terms::intern(Term term) {
   std::string key = std::to_string(int(term.kind));
   for (const std::string& text : {term.name, term.over, term.place, numberText(term.number)})
@@ -173,6 +188,8 @@ int Terms::subtract(int a, int b) {
     return a;
   if (all[b].kind == Term::Kind::negate && !labels.contains(b))
     return add(a, all[b].args[0]);
+  if (isCall(a, "step") && isCall(b, "step") && all[b].args[0] == negate(all[a].args[0]))
+    return call("sign", all[a].args);
   if (all[a].kind == Term::Kind::subtract && all[a].args[1] == b)
     return subtract(all[a].args[0], scaled(2, b));
   return intern(Term::Kind::subtract, {a, b});
@@ -210,9 +227,11 @@ int Terms::multiply(int a, int b) {
   } else if (base(a) == base(b)) {
     Term term{Term::Kind::power, {base(a)}, "", "", "", power(a) + power(b), all[a].dims};
     product = intern(std::move(term));
-  } else if (const int whole = norm(a, b); whole >= 0) {
+  } else if (const int whole = std::max(norm(a, b), norm(b, a)); whole >= 0) {
     product = whole;
   } else {
+    if (all[a].features().size() > all[b].features().size())
+      std::swap(a, b);
     product = intern(Term::Kind::multiply, {a, b});
   }
   return scaled(factor, product);
@@ -249,10 +268,25 @@ int Terms::call(const std::string& name, std::vector<int> args, const std::strin
   return intern(Term{Term::Kind::call, std::move(args), name, over, "", 0, std::move(dims)});
 }
 
+bool Terms::isPlain(int contraction) const {
+  const Term& term = all[contraction];
+  const std::vector<std::string> dims = all[term.args[0]].features();
+  return std::none_of(dims.begin(), dims.end(), [&](const std::string& dim) {
+    return dim != term.over && all[term.args[1]].has(dim);
+  });
+}
+
 int Terms::sum(int a, const std::string& dim) {
   const double factor = coefficient(a);
   if (!all[a].has(dim))
     return scaled(factor, multiply(symbol(dim, {}), a));
+  if (all[a].kind == Term::Kind::contract && !isPlain(a)) {
+    const Term inner = all[a];
+    std::vector<std::string> dims = inner.dims;
+    std::erase(dims, dim);
+    const int both = multiply(inner.args[0], inner.args[1]);
+    return scaled(factor, call("sum", {both}, inner.over + "," + dim, std::move(dims)));
+  }
   std::vector<std::string> dims = all[a].dims;
   std::erase(dims, dim);
   return scaled(factor, call("sum", {a}, dim, std::move(dims)));
@@ -267,6 +301,15 @@ int Terms::contract(int a, int b, const std::string& dim) {
     return multiply(sum(a, dim), b);
   double factor = coefficient(a);
   factor *= coefficient(b);
+  for (const auto& [product, other] : {std::pair{a, b}, {b, a}}) {
+    const Term& scaling = all[product];
+    if (scaling.kind != Term::Kind::multiply || labels.contains(product) ||
+        !all[scaling.args[0]].features().empty())
+      continue;
+    const int scale = scaling.args[0], rest = scaling.args[1];
+    return scaled(factor, multiply(scale, product == a ? contract(rest, other, dim)
+                                                       : contract(other, rest, dim)));
+  }
   Term term{Term::Kind::contract, {a, b}, "", dim};
   term.dims = united(term.args);
   std::erase(term.dims, dim);
@@ -301,7 +344,7 @@ int Terms::series(const std::string& hint, const std::vector<int>& key,
   const int id = intern(std::move(term));
   if (id == before) {
     all[id].args.clear();
-    names[id] = freeName(hint);
+    name(id, hint);
   }
   return id;
 }

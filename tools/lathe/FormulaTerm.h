@@ -54,6 +54,9 @@ public:
   int add(int a, int b);
   int subtract(int a, int b);
   int negate(int a) { return scaled(-1, a); }
+  int scaled(double factor, int a);
+  /// The number that a term is a multiple of; `a` becomes what is left.
+  double coefficient(int& a);
   int multiply(int a, int b);
   int divide(int a, int b);
   int call(const std::string& name, std::vector<int> args, const std::string& over = "");
@@ -68,6 +71,8 @@ public:
   /// The series of this `hint` and `key`, named after the hint, to be defined once.
   int series(const std::string& hint, const std::vector<int>& key, const std::string& condition,
              std::vector<std::string> dims);
+  /// Whether the sides of a contraction share no other dimension than that which is summed.
+  bool isPlain(int contraction) const;
   void define(int series, int body) { all[series].args = {body}; }
   bool isDefined(int series) const { return !all[series].args.empty(); }
 
@@ -83,6 +88,12 @@ public:
   void show(const std::string& name, const std::string& as) { aliases[name] = as; }
   std::string shown(const std::string& name) const;
 
+  /// Names a term after `hint`; `fix` gives its final name, when the order of equations is known.
+  void name(int term, const std::string& hint);
+  void rename(int series, const std::string& hint);
+  void fix(int term, const std::string& name);
+  bool isNumbered(int term) const { return !unnumbered.contains(term); }
+
   bool isLabelling = false;           ///< While the form as written is read.
   std::map<int, std::string> labels;  ///< The `let`s of the spec.
   std::map<int, std::string> names;   ///< What is printed by a name, defined somewhere above.
@@ -91,9 +102,6 @@ public:
 private:
   int intern(Term term);
   int intern(Term::Kind kind, std::vector<int> args);
-  int scaled(double factor, int a);
-  /// The number that a term is a multiple of, which is left in `a`.
-  double coefficient(int& a);
   int norm(int x, int root);
   int softmax(int numerator, int divisor);
   std::vector<std::string> united(const std::vector<int>& args) const;
@@ -105,6 +113,7 @@ private:
   std::map<std::string, std::string> aliases;
   std::vector<std::string> order;
   std::set<std::string> taken;
+  std::set<int> unnumbered;
 };
 
 }  // namespace lathe::tool

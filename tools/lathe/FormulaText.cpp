@@ -34,7 +34,8 @@ protected:
     return lines;
   }
 
-  std::string expanded(const Term& term, Context context) const override {
+  std::string expanded(int id, Context context) const override {
+    const Term& term = terms[id];
     const auto infix = [&](const char* sign, Context own, Context right) {
       return enclosed(text(term.args[0], own) + sign + text(term.args[1], right), own < context);
     };
@@ -44,9 +45,9 @@ protected:
     case Term::Kind::add:
       return infix(" + ", sum, sum);
     case Term::Kind::subtract:
-      return infix(" - ", sum, product);
+      return infix(" - ", sum, subtrahend);
     case Term::Kind::negate:
-      return enclosed("-" + text(term.args[0], product), context > sum);
+      return enclosed("-" + text(term.args[0], subtrahend), context > sum);
     case Term::Kind::multiply:
       return infix(" * ", product, product);
     case Term::Kind::divide:
@@ -56,30 +57,36 @@ protected:
     case Term::Kind::call:
       return call(term);
     case Term::Kind::contract:
-      if (!isPlainContraction(term))
+      if (!terms.isPlain(id))
         return "sum_" + term.over + "(" + text(term.args[0], product) + " * " +
                text(term.args[1], product) + ")";
       return enclosed(text(term.args[0], operand) + " @ " + text(term.args[1], operand),
-                      context > sum);
+                      context > subtrahend);
     case Term::Kind::tokenSum:
       return enclosed(term.place.empty() ? sumSign(terms.j) + textAt(term.args[0], terms.j, product)
                                          : sumSign(term.place) + text(term.args[0], product),
-                      context > sum);
+                      context > subtrahend);
     case Term::Kind::inverse:
-      return "(I - " + name(term.args[0]) + ")^-1 " + name(term.args[1]);
+      return "(I " +
+             (terms[term.args[0]].kind == Term::Kind::negate
+                  ? "+ " + name(terms[term.args[0]].args[0])
+                  : "- " + name(term.args[0])) +
+             ")^-1 " + name(term.args[1]);
     default:
       return "";
     }
   }
 
 private:
-  std::string name(int term) const { return named(terms.names.at(term), ""); }
+  std::string name(int term) const { return terms.names.at(term); }
 
   std::string call(const Term& term) const {
     if (term.over == "token")
       return term.name + "_" + terms.j + "(" + textAt(term.args[0], terms.j, top) + ")";
     std::string function = term.name;
-    if (!term.over.empty() && terms[term.args[0]].features().size() > 1)
+    if (term.over.find(',') != std::string::npos)
+      function += "_{" + term.over + "}";
+    else if (!term.over.empty() && terms[term.args[0]].features().size() > 1)
       function += "_" + term.over;
     std::string list;
     for (int arg : term.args)
