@@ -50,14 +50,15 @@ void ChunkReader::read(const Instruction& instruction, std::vector<int>& values)
 }
 
 int ChunkReader::running(int logDecay) {
-  std::vector<std::string> dims = terms[logDecay].dims;
-  if (!terms[logDecay].has("token"))
+  const Term& decay = terms[logDecay];
+  if (decay.kind == Term::Kind::number && decay.number == 0)
+    return logDecay;
+  std::vector<std::string> dims = decay.dims;
+  if (!decay.has("token"))
     dims.insert(dims.begin(), "token");
   const int sum = terms.series("G", {logDecay}, "", std::move(dims));
   if (!terms.isDefined(sum))
-    terms.define(sum, terms[logDecay].has("token")
-                          ? terms.tokenSum(terms.at(logDecay, terms.j), terms.j + " <= " + terms.i)
-                          : terms.multiply(terms.symbol(terms.i, {}), logDecay));
+    terms.define(sum, terms.tokenSum(terms.at(logDecay, terms.j), terms.j + " <= " + terms.i));
   return sum;
 }
 

@@ -29,7 +29,7 @@ std::string Printer::text(int term, Context context) const {
     return named(name->second, isPair(printed)        ? terms.i + "," + terms.j
                                : printed.has("token") ? index
                                                       : "");
-  if (printed.kind == Term::Kind::symbol && printed.name == terms.i && printed.dims.empty())
+  if (printed.kind == Term::Kind::symbol && printed.name == terms.i)
     return index;
   if (printed.kind == Term::Kind::symbol)
     return named(printed.name, printed.has("token") ? index : "");

@@ -3,6 +3,7 @@
 #include "tools/lathe/Number.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace lathe::tool {
 
@@ -253,12 +254,20 @@ int Terms::divide(int a, int b) {
     return a;
   if (const int whole = softmax(a, b); whole >= 0)
     return whole;
-  if (all[a].kind == Term::Kind::negate && !labels.contains(a))
-    return negate(divide(all[a].args[0], b));
-  return intern(Term::Kind::divide, {a, b});
+  const double factor = coefficient(a);
+  if (isNumber(a, 1))
+    return scaled(factor < 0 ? -1 : 1, intern(Term::Kind::divide, {number(std::abs(factor)), b}));
+  return scaled(factor, intern(Term::Kind::divide, {a, b}));
 }
 
 int Terms::call(const std::string& name, std::vector<int> args, const std::string& over) {
+  if (name == "exp" && isNumber(args[0], 0))
+    return number(1);
+  // The normal form has the logarithms of decays.
+  if (name == "exp" && isCall(args[0], "log") && !labels.contains(args[0]))
+    return all[args[0]].args[0];
+  if (name == "exp" && isCall(args[0], "logsigmoid") && !labels.contains(args[0]))
+    return call("sigmoid", all[args[0]].args);
   std::vector<std::string> dims = united(args);
   return call(name, std::move(args), over, std::move(dims));
 }
@@ -280,6 +289,11 @@ int Terms::sum(int a, const std::string& dim) {
   const double factor = coefficient(a);
   if (!all[a].has(dim))
     return scaled(factor, multiply(symbol(dim, {}), a));
+  if (all[a].kind == Term::Kind::multiply && !labels.contains(a) &&
+      all[all[a].args[0]].features().empty()) {
+    const int scale = all[a].args[0];
+    return scaled(factor, multiply(scale, sum(all[a].args[1], dim)));
+  }
   if (all[a].kind == Term::Kind::contract && !isPlain(a)) {
     const Term inner = all[a];
     std::vector<std::string> dims = inner.dims;
@@ -324,7 +338,20 @@ int Terms::at(int a, const std::string& place) {
   return scaled(factor, intern(std::move(term)));
 }
 
+/// How many tokens j there are for which the condition holds.
+int Terms::tokenCount(const std::string& condition) {
+  const int own = symbol(i, {"token"}), all = symbol(last, {});
+  if (condition.empty())
+    return all;
+  if (condition.find('<') != std::string::npos)
+    return condition.find('=') != std::string::npos ? own : subtract(own, number(1));
+  const int after = subtract(all, own);
+  return condition.find('=') != std::string::npos ? add(after, number(1)) : after;
+}
+
 int Terms::tokenSum(int a, const std::string& condition) {
+  if (!all[a].has("token") && !all[a].has("source"))
+    return multiply(tokenCount(condition), a);
   const double factor = coefficient(a);
   Term term{Term::Kind::tokenSum, {a}, "", "", condition, 0, all[a].dims};
   std::erase(term.dims, "source");

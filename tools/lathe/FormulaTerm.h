@@ -103,6 +103,7 @@ private:
   int intern(Term term);
   int intern(Term::Kind kind, std::vector<int> args);
   int norm(int x, int root);
+  int tokenCount(const std::string& condition);
   int softmax(int numerator, int divisor);
   std::vector<std::string> united(const std::vector<int>& args) const;
   bool isNumber(int a, double value) const;
