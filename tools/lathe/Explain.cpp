@@ -19,23 +19,30 @@ struct ExplainOptions {
 };
 
 int explain(const ExplainOptions& options) {
-  std::vector<Explanation> explanations;
-  for (const std::string& file : options.files)
-    for (const CompiledVariant& variant : loadVariants(file, options.kernel.variant))
-      explanations.push_back(explainVariant(variant, options.kernel));
-  if (options.isJson) {
-    nlohmann::json all = nlohmann::json::array();
-    for (const Explanation& explanation : explanations)
-      all.push_back(toJson(explanation));
+  bool isFirst = true;
+  int code = 0;
+  nlohmann::json all = nlohmann::json::array();
+  for (const std::string& file : options.files) {
+    std::vector<CompiledVariant> variants;
+    try {
+      variants = loadVariants(file, options.kernel.variant);
+    } catch (const Reported&) {
+      code = exitFailed;
+    }
+    for (const CompiledVariant& variant : variants) {
+      const Explanation explanation = explainVariant(variant, options.kernel);
+      if (options.isJson) {
+        all.push_back(toJson(explanation));
+        continue;
+      }
+      std::cout << (isFirst ? "" : "\n");
+      isFirst = false;
+      options.isLatex ? printLatex(std::cout, explanation) : print(std::cout, explanation);
+    }
+  }
+  if (options.isJson && !all.empty())
     std::cout << (all.size() == 1 ? all[0] : all).dump(2) << "\n";
-    return 0;
-  }
-  for (const Explanation& explanation : explanations) {
-    if (&explanation != &explanations.front())
-      std::cout << "\n";
-    options.isLatex ? printLatex(std::cout, explanation) : print(std::cout, explanation);
-  }
-  return 0;
+  return code;
 }
 
 }  // namespace
