@@ -53,6 +53,7 @@ struct Declaration {
   std::vector<std::string> dims;
   std::vector<std::string> stored;
   int value = -1;  ///< Output: the value written. State: its new value.
+  bool reverse = false;  ///< State: it goes from the last token to the first.
 };
 
 struct Program {

@@ -1,0 +1,213 @@
+#include "tests/cpu/Support.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <filesystem>
+
+namespace lathe::test {
+
+using reference::Declaration;
+
+namespace {
+
+std::uint16_t toBf16(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  return static_cast<std::uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+float fromBf16(std::uint16_t value) {
+  return std::bit_cast<float>(static_cast<std::uint32_t>(value) << 16);
+}
+
+void put(std::byte* at, double value, DType dtype) {
+  const auto number = static_cast<float>(value);
+  if (dtype == DType::f32) {
+    std::memcpy(at, &number, 4);
+  } else if (dtype == DType::bf16) {
+    const std::uint16_t half = toBf16(number);
+    std::memcpy(at, &half, 2);
+  } else {
+    const auto half = static_cast<_Float16>(number);
+    std::memcpy(at, &half, 2);
+  }
+}
+
+double get(const std::byte* at, DType dtype) {
+  if (dtype == DType::f32) {
+    float number;
+    std::memcpy(&number, at, 4);
+    return number;
+  }
+  if (dtype == DType::bf16) {
+    std::uint16_t half;
+    std::memcpy(&half, at, 2);
+    return fromBf16(half);
+  }
+  _Float16 half;
+  std::memcpy(&half, at, 2);
+  return static_cast<double>(static_cast<float>(half));
+}
+
+/// A tensor in memory of its own, every byte of which is a NaN at first.
+class Memory {
+public:
+  Memory(std::vector<std::int64_t> shape, DType dtype, bool isHeadFirst, bool hasTokens)
+      : shape(std::move(shape)), dtype(dtype) {
+    std::vector<std::size_t> order;
+    for (std::size_t i = 0; i < this->shape.size(); ++i)
+      order.push_back(i);
+    if (isHeadFirst && hasTokens)
+      std::swap(order[1], order[2]);
+    const std::int64_t gap = isHeadFirst && hasTokens ? 3 : 0;
+    strides.resize(this->shape.size());
+    std::int64_t stride = 1;
+    for (std::size_t i = order.size(); i-- > 0;) {
+      strides[order[i]] = stride;
+      stride = stride * this->shape[order[i]] + (i + 1 == order.size() ? gap : 0);
+    }
+    data.assign(static_cast<std::size_t>(stride) * bytes(dtype), std::byte{0xff});
+  }
+
+  cpu::TensorView view() { return {data.data(), dtype, shape, strides}; }
+
+  void write(const Tensor& tensor) {
+    forEach([&](std::size_t i, std::int64_t at) {
+      put(data.data() + at * bytes(dtype), tensor.data[i], dtype);
+    });
+  }
+
+  Tensor read() const {
+    Tensor tensor{shape, {}};
+    forEach([&](std::size_t, std::int64_t at) {
+      tensor.data.push_back(get(data.data() + at * bytes(dtype), dtype));
+    });
+    return tensor;
+  }
+
+private:
+  template <typename Visit> void forEach(const Visit& visit) const {
+    std::int64_t count = 1;
+    for (std::int64_t size : shape)
+      count *= size;
+    for (std::int64_t i = 0; i < count; ++i) {
+      std::int64_t rest = i, at = 0;
+      for (std::size_t axis = shape.size(); axis-- > 0;) {
+        at += rest % shape[axis] * strides[axis];
+        rest /= shape[axis];
+      }
+      visit(static_cast<std::size_t>(i), at);
+    }
+  }
+
+  std::vector<std::int64_t> shape, strides;
+  DType dtype;
+  std::vector<std::byte> data;
+};
+
+}  // namespace
+
+std::vector<std::string> libraryFolder() {
+  std::vector<std::string> names;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(std::string(LATHE_SOURCE_DIR) + "/variants"))
+    if (entry.path().extension() == ".lathe")
+      names.push_back(entry.path().stem().string());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+double rounded(double value, DType dtype) {
+  std::byte memory[4];
+  put(memory, value, dtype);
+  return get(memory, dtype);
+}
+
+void roundInputs(Arguments& call, const std::map<std::string, DType>& dtypes) {
+  for (auto& [name, tensor] : call.inputs) {
+    const auto found = dtypes.find(name);
+    for (double& element : tensor.data)
+      element = rounded(element, found == dtypes.end() ? DType::f32 : found->second);
+  }
+}
+
+Results runOnCpu(const reference::Program& program, const Arguments& arguments,
+                 const CpuOptions& options) {
+  cpu::Target target;
+  target.dims = arguments.dims;
+  target.dtypes = options.dtypes;
+  target.slice = options.slice;
+  const cpu::Kernel kernel(program, target);
+
+  std::int64_t batch = 0, tokens = 0, heads = 1;
+  for (const Declaration& declaration : program.declarations) {
+    const auto given = arguments.inputs.find(declaration.name);
+    if (given == arguments.inputs.end() || declaration.kind == Declaration::Kind::state)
+      continue;
+    const bool isInput = declaration.kind == Declaration::Kind::input;
+    heads = std::max(heads, given->second.shape[isInput ? 2 : 0]);
+    if (isInput) {
+      batch = given->second.shape[0];
+      tokens = given->second.shape[1];
+    }
+  }
+  const std::int64_t sequences =
+      options.lengths.empty() ? batch : static_cast<std::int64_t>(options.lengths.size());
+
+  cpu::Call call;
+  std::map<std::string, Memory> tensors, initial, final;
+  for (const Declaration& declaration : program.declarations) {
+    const auto dtype = options.dtypes.find(declaration.name);
+    const DType own = dtype == options.dtypes.end() ? DType::f32 : dtype->second;
+    const auto given = arguments.inputs.find(declaration.name);
+    std::vector<std::int64_t> shape;
+    const bool isState = declaration.kind == Declaration::Kind::state;
+    if (isState)
+      shape = {sequences, heads};
+    else if (declaration.kind == Declaration::Kind::output)
+      shape = {batch, tokens, heads};
+    else if (declaration.kind == Declaration::Kind::constant)
+      continue;
+    if (given == arguments.inputs.end() || isState)
+      for (const std::string& dim : declaration.stored)
+        shape.push_back(arguments.dims.at(dim));
+    else
+      shape = given->second.shape;
+    const bool hasTokens = !isState && declaration.kind != Declaration::Kind::param;
+    const auto add = [&](auto& memories, auto& views, const Tensor* content) {
+      Memory& memory =
+          memories.emplace(declaration.name, Memory(shape, own, options.isHeadFirst, hasTokens))
+              .first->second;
+      if (content)
+        memory.write(*content);
+      views[declaration.name] = memory.view();
+    };
+    const Tensor* content = given == arguments.inputs.end() ? nullptr : &given->second;
+    if (!isState)
+      add(tensors, call.tensors, content);
+    else if (content)
+      add(initial, call.initial, content);
+    if (isState)
+      add(final, call.final, nullptr);
+  }
+  call.constants = arguments.constants;
+  call.threads = options.threads;
+  call.spacing = options.spacing;
+  std::vector<std::int64_t> starts{0};
+  for (std::int64_t length : options.lengths)
+    starts.push_back(starts.back() + length);
+  if (!options.lengths.empty())
+    call.cuSeqlens = std::span<const std::int64_t>(starts);
+  kernel.run(call);
+
+  Results results;
+  for (const Declaration& declaration : program.declarations) {
+    if (declaration.kind == Declaration::Kind::output)
+      results.outputs[declaration.name] = tensors.at(declaration.name).read();
+    if (declaration.kind == Declaration::Kind::state)
+      results.states[declaration.name] = final.at(declaration.name).read();
+  }
+  return results;
+}
+
+}  // namespace lathe::test

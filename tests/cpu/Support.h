@@ -1,0 +1,30 @@
+// What the tests of the CPU target share: calls of the interpreter, run by a kernel, and compared.
+#pragma once
+
+#include "compiler/cpu/Cpu.h"
+#include "tests/compiler/Support.h"
+
+namespace lathe::test {
+
+/// How a call of the interpreter becomes one of a kernel.
+struct CpuOptions {
+  std::map<std::string, DType> dtypes;
+  bool isHeadFirst = false;  ///< [B, H, T, dims] in memory, with room between rows.
+  int threads = 2, slice = 0, spacing = 0;
+  std::vector<std::int64_t> lengths;  ///< Of packed sequences.
+};
+
+/// The names of all variants of the library, from its folder.
+std::vector<std::string> libraryFolder();
+
+/// `value` rounded to the dtype.
+double rounded(double value, DType dtype);
+
+/// Rounds the inputs and params of a call to their dtypes, so that both sides see the same.
+void roundInputs(Arguments& call, const std::map<std::string, DType>& dtypes);
+
+/// Runs the program on the arguments.
+Results runOnCpu(const reference::Program& program, const Arguments& call,
+                 const CpuOptions& options = {});
+
+}  // namespace lathe::test
