@@ -17,7 +17,7 @@ TokenAxes tokenAxes(const Plan& plan, const Analysis& analysis) {
   }
   for (const Recurrence& recurrence : plan.recurrences)
     if (!recurrence.rank1.empty())
-      summed.insert(plan.operands[recurrence.state].dims[0]);
+      summed.insert(recurrence.key);
   if (summed.size() > 1)
     return {{},
             "it sums over " + *summed.begin() + " and over " + *summed.rbegin() +

@@ -19,10 +19,14 @@ static std::optional<double> numberOf(Attribute attribute) {
   return std::nullopt;
 }
 
-/// The operand that the whole operation equals, or null. A scalar zero or one never adds a
-/// dimension.
-static Value identity(Op op, ValueRange inputs, ArrayRef<Attribute> constants) {
-  const auto is = [&](int operand, double value) { return numberOf(constants[operand]) == value; };
+/// The operand that the whole operation equals but for dimensions, or null.
+static Value identity(Op op, ValueRange inputs) {
+  const auto is = [&](int operand, double value) {
+    Value behind = inputs[operand];
+    while (auto broadcast = behind.getDefiningOp<BroadcastOp>())
+      behind = broadcast.getInput();
+    return literalOf(behind) == value;
+  };
   switch (op) {
   case Op::add:
     return is(1, 0) ? inputs[0] : is(0, 0) ? inputs[1] : Value();
@@ -53,7 +57,7 @@ OpFoldResult MapOp::fold(FoldAdaptor adaptor) {
   const std::optional<double> b = constants.size() > 1 ? numberOf(constants[1]) : 0.0;
   if (a && b)
     return FloatAttr::get(Float64Type::get(getContext()), evaluate(*op, *a, *b));
-  const Value same = identity(*op, getInputs(), constants);
+  const Value same = identity(*op, getInputs());
   return same && same.getType() == getType() ? OpFoldResult(same) : OpFoldResult();
 }
 

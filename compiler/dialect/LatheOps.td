@@ -180,82 +180,113 @@ def Lathe_AffineOp : Lathe_TokenOp<"affine", [AttrSizedOperandSegments, Pure]> {
   let description = [{
         S' = exp(sum of decays) * S + sum_r left_r (right_r @ S) + sum_s key_s * value_s
 
-    `@` contracts the first dimension of the state. Log-decays are scalars or have one dimension of
-    the state; lefts, rights and keys have at most the first, values at most the second. The value
-    of a state that has one dimension only (a normaliser) is a scalar.
+    `@` contracts the key dimension of the state, its first where `over` names no other. Log-decays
+    are scalars or have one dimension of the state; lefts, rights and keys have at most the key
+    dimension, values at most the other. The value of a state that has one dimension only (a
+    normaliser) is a scalar.
 
         %1 = lathe.affine %S decay(%g) rank1(%a * %b) outer(%k * %v)
             : <K, V>, <>, <K>, <K>, <K>, <V> -> <K, V>
   }];
   let arguments = (ins Lathe_Value:$state, Variadic<Lathe_Value>:$decays,
                        Variadic<Lathe_Value>:$lefts, Variadic<Lathe_Value>:$rights,
-                       Variadic<Lathe_Value>:$keys, Variadic<Lathe_Value>:$values);
+                       Variadic<Lathe_Value>:$keys, Variadic<Lathe_Value>:$values,
+                       OptionalAttr<StrAttr>:$over);
   let results = (outs Lathe_Value:$result);
   let hasCustomAssemblyFormat = 1;
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    /// The dimension that rank-1 terms contract; empty for a scalar state.
+    llvm::StringRef keyDim();
+    /// The other dimension of the state; empty where it has none.
+    llvm::StringRef valueDim();
+  }];
+}
+
+def Lathe_RunningMaxOp : Lathe_TokenOp<"running_max", [Pure]> {
+  let summary = "The maximum of what was, decayed, and what is new: max(state + decay, input)";
+  let description = [{
+    The update of a stabiliser, a state that holds the logarithm of the largest term of another one
+    (Beck et al. 2024, "xLSTM", eq. 15). In the chunk form the result has one value for every token, the operand `state` none;
+    `exclusive` gives the value before the token. Whatever it stabilises does not depend on it, so
+    that its gradient is zero.
+  }];
+  let arguments = (ins Lathe_Value:$state, Lathe_Value:$decay, Lathe_Value:$input,
+                       UnitAttr:$exclusive, UnitAttr:$reverse);
+  let results = (outs Lathe_Value:$result);
+  let assemblyFormat = [{
+    $state `decay` `(` $decay `)` `with` $input (`exclusive` $exclusive^)? (`reverse` $reverse^)?
+    attr-dict `:` type($state) `,` type($decay) `,` type($input) `->` type($result)
+  }];
   let hasVerifier = 1;
 }
 
 //===- Chunk form --------------------------------------------------------------------------===//
+// G_i is the sum of the log-decays g_s of tokens s <= i of the chunk. `strict` stands for what is
+// read before the update of a token: it sees G_{i-1} and tokens j < i. `reverse` is the mirror
+// image, of a state that goes from the last token to the first: tokens j >= i, and G_i the sum over
+// s >= i. No exponent is formed but sums of log-decays between two tokens, at most 0 where decays
+// are at most 1. A log-decay is a scalar or has the dimension that its operation names.
 
 def Lathe_CumulateOp : Lathe_TokenOp<"cumulate", [Pure]> {
   let summary = "The running sum over the tokens of the chunk";
   let description = [{
-    Of tokens s <= i; `exclusive`: of s < i; `after`: of s > i. The three are separate sums, never
-    differences of one, so that a strong gate takes no digits from its neighbours.
+    Of tokens s <= i; `exclusive`: of s < i; `reverse`: of s >= i; both: of s > i. The four are
+    separate sums, never differences of one, so that a strong gate takes no digits from its
+    neighbours.
   }];
-  let arguments = (ins Lathe_Value:$input, UnitAttr:$exclusive, UnitAttr:$after);
+  let arguments = (ins Lathe_Value:$input, UnitAttr:$exclusive, UnitAttr:$reverse);
   let results = (outs Lathe_Value:$result);
   let assemblyFormat = [{
-    $input (`exclusive` $exclusive^)? (`after` $after^)? attr-dict
+    $input (`exclusive` $exclusive^)? (`reverse` $reverse^)? attr-dict
     `:` type($input) `->` type($result)
   }];
   let hasVerifier = 1;
 }
 
-def Lathe_LastOp : Lathe_TokenOp<"last", [Pure]> {
-  let summary = "The value at the last token of the chunk";
-  let arguments = (ins Lathe_Value:$input);
-  let results = (outs Lathe_Value:$result);
-  let assemblyFormat = "$input attr-dict `:` type($input) `->` type($result)";
-  let hasVerifier = 1;
-}
-
 def Lathe_ScoresOp : Lathe_TokenOp<"scores", [Pure]> {
   let summary = "How much of what token j wrote token i reads";
-  let description = [{
-        A_ij = sum_d x_id y_jd exp(G_id - G_jd)        for j <= i, else 0
-
-    with G the inclusive running sum of the log-decays. `strict` reads before the update of token i:
-    exp(G_{i-1,d} - G_jd) for j < i. The exponent is the sum of the log-decays between the two
-    tokens, at most 0 where decays are at most 1; no other exponent is formed.
-  }];
+  let description = "A_ij = sum_d x_id y_jd exp(G_id - G_jd) for j <= i, else 0.";
   let arguments = (ins Lathe_Value:$x, Lathe_Value:$y, Optional<Lathe_Value>:$decay,
-                       StrAttr:$dim, UnitAttr:$strict);
+                       StrAttr:$dim, UnitAttr:$strict, UnitAttr:$reverse);
   let results = (outs Lathe_Value:$result);
   let assemblyFormat = [{
     $x `,` $y (`decay` `(` $decay^ `:` type($decay) `)`)? `over` $dim (`strict` $strict^)?
-    attr-dict `:` type($x) `,` type($y) `->` type($result)
+    (`reverse` $reverse^)? attr-dict `:` type($x) `,` type($y) `->` type($result)
   }];
   let hasVerifier = 1;
 }
 
 def Lathe_ApplyOp : Lathe_TokenOp<"apply", [Pure]> {
   let summary = "Scores times values: the sum over source tokens j of A_ij v_j";
-  let arguments = (ins Lathe_Value:$scores, Lathe_Value:$values);
+  let description = [{
+    o_id = sum_{j<=i} A_ij v_jd exp(G_id - G_jd), with j < i where it is `strict`. `transposed`
+    sums over the tokens that read: o_jd = sum_{i>=j} A_ij v_id exp(G_id - G_jd).
+  }];
+  let arguments = (ins Lathe_Value:$scores, Lathe_Value:$values, Optional<Lathe_Value>:$decay,
+                       UnitAttr:$strict, UnitAttr:$reverse, UnitAttr:$transposed);
   let results = (outs Lathe_Value:$result);
   let assemblyFormat = [{
-    $scores `,` $values attr-dict `:` type($scores) `,` type($values) `->` type($result)
+    $scores `,` $values (`decay` `(` $decay^ `:` type($decay) `)`)? (`strict` $strict^)?
+    (`reverse` $reverse^)? (`transposed` $transposed^)? attr-dict
+    `:` type($scores) `,` type($values) `->` type($result)
   }];
   let hasVerifier = 1;
 }
 
 def Lathe_SolveOp : Lathe_TokenOp<"solve", [AttrSizedOperandSegments, Pure]> {
   let summary = "W^r_i = R^r_i + sum_s sum_{j<i} L^rs_ij W^s_j, by forward substitution";
-  let description = "`blocks` holds the strict scores L^rs row by row.";
-  let arguments = (ins Variadic<Lathe_Value>:$rights, Variadic<Lathe_Value>:$blocks);
+  let description = [{
+    `blocks` holds the strict scores L^rs row by row. With log-decays over the values' dimension
+    each W^s_jd counts exp(G_{i-1,d} - G_jd) times. `transposed` solves the adjoint system, from the
+    tokens that read: W^s_j = R^s_j + sum_r sum_{i>j} L^rs_ij exp(G_{i-1} - G_j) W^r_i.
+  }];
+  let arguments = (ins Variadic<Lathe_Value>:$rights, Variadic<Lathe_Value>:$blocks,
+                       Optional<Lathe_Value>:$decay, UnitAttr:$reverse, UnitAttr:$transposed);
   let results = (outs Variadic<Lathe_Value>:$results);
   let assemblyFormat = [{
-    $rights `blocks` `(` $blocks `)` attr-dict `:` functional-type(operands, results)
+    $rights `blocks` `(` $blocks `)` (`decay` `(` $decay^ `)`)? (`reverse` $reverse^)?
+    (`transposed` $transposed^)? attr-dict `:` functional-type(operands, results)
   }];
   let hasVerifier = 1;
 }

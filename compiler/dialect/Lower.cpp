@@ -81,7 +81,8 @@ private:
       values[name] = builder.create<ParamOp>(loc, type, builder.getStringAttr(name), log, stored);
       return;
     case Kind::state:
-      values[name] = builder.create<StateOp>(loc, type, builder.getStringAttr(name), UnitAttr(), stored);
+      values[name] =
+          builder.create<StateOp>(loc, type, builder.getStringAttr(name), UnitAttr(), stored);
       return;
     case Kind::constant: {
       const Value initial = lower(*statement.value);

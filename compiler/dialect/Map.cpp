@@ -114,6 +114,12 @@ ParseResult AffineOp::parse(OpAsmParser& parser, OperationState& result) {
   const SMLoc at = parser.getCurrentLocation();
   if (parser.parseOperand(state[0]))
     return failure();
+  if (succeeded(parser.parseOptionalKeyword("over"))) {
+    std::string over;
+    if (parser.parseString(&over))
+      return failure();
+    result.getOrAddProperties<Properties>().over = parser.getBuilder().getStringAttr(over);
+  }
   if (succeeded(parser.parseOptionalKeyword("decay")) &&
       parser.parseOperandList(decays, OpAsmParser::Delimiter::Paren))
     return failure();
@@ -137,11 +143,14 @@ ParseResult AffineOp::parse(OpAsmParser& parser, OperationState& result) {
 
 void AffineOp::print(OpAsmPrinter& printer) {
   printer << " " << getState();
+  if (getOverAttr())
+    printer << " over " << getOverAttr();
   if (!getDecays().empty())
     printer << " decay(" << getDecays() << ")";
   printPairs(printer, "rank1", getLefts(), getRights());
   printPairs(printer, "outer", getKeys(), getValues());
-  printer.printOptionalAttrDict((*this)->getAttrs(), {getOperandSegmentSizeAttr()});
+  printer.printOptionalAttrDict((*this)->getAttrs(),
+                                {getOperandSegmentSizeAttr(), getOverAttrName()});
   printTypes(printer, *this);
 }
 

@@ -1,5 +1,5 @@
 // The rules of every operation, and the texts for where one is broken.
-#include "compiler/dialect/Build.h"
+#include "compiler/dialect/Rules.h"
 #include "compiler/plan/Evaluate.h"
 
 #include "llvm/ADT/STLExtras.h"
@@ -10,43 +10,6 @@ using namespace mlir;
 namespace lathe {
 
 static VariantOp variantOf(Operation* op) { return llvm::cast<VariantOp>(op->getParentOp()); }
-
-/// The dimensions of all of `values` without `removed`, in the order of the variant.
-static ValueType united(Operation* op, ValueRange values, StringRef removed = "") {
-  llvm::SmallVector<StringAttr> names;
-  for (Value value : values)
-    for (StringAttr dim : typeOf(value).getDims())
-      if (dim.getValue() != removed)
-        names.push_back(dim);
-  return variantOf(op).valueType(names);
-}
-
-static LogicalResult requireType(Operation* op, Value found, ValueType expected, StringRef rule) {
-  if (found.getType() == expected)
-    return success();
-  return op->emitOpError() << "has dimensions " << typeOf(found).str() << "; " << rule << ": "
-                           << expected.str();
-}
-
-static LogicalResult requireScalar(Operation* op, Value value) {
-  if (typeOf(value).isScalar())
-    return success();
-  return op->emitOpError() << "has dimensions " << typeOf(value).str() << "; it is a scalar";
-}
-
-/// Every dimension of `value` is one of `accepted` or the token.
-static LogicalResult requireWithin(Operation* op, Value value, ArrayRef<StringRef> accepted,
-                                   StringRef what) {
-  for (StringAttr dim : typeOf(value).getDims())
-    if (!llvm::is_contained(accepted, dim.getValue())) {
-      InFlightDiagnostic error = op->emitOpError();
-      error << "has " << what << " over " << dim.getValue() << "; accepted: a scalar";
-      for (StringRef name : accepted)
-        error << ", " << name;
-      return error;
-    }
-  return success();
-}
 
 //===- The variant -------------------------------------------------------------------------===//
 
@@ -209,110 +172,6 @@ LogicalResult BroadcastOp::verify() {
     if (!getType().has(dim.getValue()))
       return emitOpError() << "drops the dimension " << dim.getValue()
                            << "; a broadcast only adds dimensions";
-  return success();
-}
-
-//===- Normal form -------------------------------------------------------------------------===//
-
-LogicalResult AffineOp::verify() {
-  const ArrayRef<StringAttr> dims = typeOf(getState()).getDims();
-  if (dims.size() > 2)
-    return emitOpError() << "updates a state over " << typeOf(getState()).str()
-                         << "; the normal form has at most two dimensions";
-  if (getType() != getState().getType())
-    return requireType(*this, getResult(), typeOf(getState()), "it has those of its state");
-  if (getLefts().size() != getRights().size() || getKeys().size() != getValues().size())
-    return emitOpError() << "has terms with one factor; rank1 and outer take pairs";
-  llvm::SmallVector<StringRef> key, value;
-  if (!dims.empty())
-    key.push_back(dims[0].getValue());
-  if (dims.size() > 1)
-    value.push_back(dims[1].getValue());
-  llvm::SmallVector<StringRef> both(key);
-  both.append(value);
-  for (Value decay : getDecays()) {
-    if (typeOf(decay).getDims().size() > 1)
-      return emitOpError() << "has a log-decay over " << typeOf(decay).str()
-                           << "; each has at most one dimension";
-    if (failed(requireWithin(*this, decay, both, "a log-decay")))
-      return failure();
-  }
-  for (Value left : getLefts())
-    if (failed(requireWithin(*this, left, key, "the left of a rank-1 term")))
-      return failure();
-  for (Value right : getRights())
-    if (failed(requireWithin(*this, right, key, "the right of a rank-1 term")))
-      return failure();
-  for (Value factor : getKeys())
-    if (failed(requireWithin(*this, factor, key, "a key")))
-      return failure();
-  for (Value factor : getValues())
-    if (failed(requireWithin(*this, factor, value, "a value")))
-      return failure();
-  return success();
-}
-
-//===- Chunk form --------------------------------------------------------------------------===//
-
-static LogicalResult requireToken(Operation* op, Value value) {
-  if (typeOf(value).has(tokenDim))
-    return success();
-  return op->emitOpError() << "takes a value for every token of the chunk; " << typeOf(value).str()
-                           << " has no dimension token";
-}
-
-static LogicalResult requireScores(Operation* op, Value value) {
-  const ArrayRef<StringAttr> dims = typeOf(value).getDims();
-  if (dims.size() == 2 && dims[0].getValue() == tokenDim && dims[1].getValue() == sourceDim)
-    return success();
-  return op->emitOpError() << "takes or gives scores with dimensions " << typeOf(value).str()
-                           << "; scores have [token, source]";
-}
-
-LogicalResult CumulateOp::verify() {
-  if (getExclusive() && getAfter())
-    return emitOpError() << "is both exclusive and after; a running sum goes one way";
-  if (failed(requireToken(*this, getInput())))
-    return failure();
-  return requireType(*this, getResult(), typeOf(getInput()), "it has those of its operand");
-}
-
-LogicalResult LastOp::verify() {
-  if (failed(requireToken(*this, getInput())))
-    return failure();
-  return requireType(*this, getResult(), united(*this, getInput(), tokenDim),
-                     "the result has every dimension of the operand but the token");
-}
-
-LogicalResult ScoresOp::verify() {
-  for (Value operand : getOperands())
-    if (failed(requireToken(*this, operand)) ||
-        failed(requireWithin(*this, operand, {tokenDim, getDim()}, "an operand")))
-      return failure();
-  return requireScores(*this, getResult());
-}
-
-LogicalResult ApplyOp::verify() {
-  if (failed(requireScores(*this, getScores())) || failed(requireToken(*this, getValues())))
-    return failure();
-  return requireType(*this, getResult(), typeOf(getValues()), "it has those of the values");
-}
-
-LogicalResult SolveOp::verify() {
-  const size_t count = getRights().size();
-  if (getBlocks().size() != count * count || getNumResults() != count)
-    return emitOpError() << "has " << count << " right sides, " << getBlocks().size()
-                         << " blocks and " << getNumResults()
-                         << " results; n right sides take n * n blocks and give n results";
-  for (Value block : getBlocks())
-    if (failed(requireScores(*this, block)))
-      return failure();
-  for (auto [right, result] : llvm::zip(getRights(), getResults())) {
-    if (failed(requireToken(*this, right)))
-      return failure();
-    if (right.getType() != getRights()[0].getType() || result.getType() != right.getType())
-      return emitOpError() << "has right sides or results of different dimensions";
-  }
   return success();
 }
 

@@ -46,13 +46,11 @@ static AffineForm added(AffineForm a, const AffineForm& b) {
   return a;
 }
 
-AffineAnalysis::AffineAnalysis(VariantOp variant, StateOp state)
-    : variant(variant), state(state), builder(variant, OpBuilder(state)) {
-  const ArrayRef<StringAttr> dims = typeOf(state).getDims();
-  if (!dims.empty())
-    key = dims[0].str();
-  if (dims.size() > 1)
-    value = dims[1].str();
+AffineAnalysis::AffineAnalysis(VariantOp variant, StateOp state, StringRef keyDim)
+    : variant(variant), state(state), builder(variant, OpBuilder(state)), key(keyDim) {
+  for (StringAttr dim : typeOf(state).getDims())
+    if (dim.getValue() != keyDim)
+      value = dim.str();
   AffineForm& self = forms[state];
   self.decays.emplace_back();
 
@@ -178,7 +176,7 @@ AffineForm AffineAnalysis::scaled(const AffineForm& form, Value factor, Operatio
 AffineForm AffineAnalysis::analyseContraction(Operation& op, const AffineForm& form, Value plain,
                                               StringRef dim) {
   if (dim != key)
-    return breakAt(&op, "it is contracted over " + dim.str() + ", not over its first dimension");
+    return breakAt(&op, "it is contracted over " + dim.str() + ", not over " + key);
   if (!value.empty() && typeOf(plain).has(value))
     return breakAt(&op, "it is contracted with a value over " + value);
 

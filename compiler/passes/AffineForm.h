@@ -19,7 +19,7 @@ struct Product {
   mlir::Value value(TokenBuilder& builder) const;
 };
 
-/// sum of decays * S + sum of left (right @ S) + sum of plains, where `@` contracts the first
+/// sum of decays * S + sum of left (right @ S) + sum of plains, where `@` contracts the key
 /// dimension of S.
 struct AffineForm {
   struct Read {
@@ -41,7 +41,9 @@ struct AffineForm {
 /// operations are built right before the operation that is analysed.
 class AffineAnalysis {
 public:
-  AffineAnalysis(VariantOp variant, StateOp state);
+  /// `key` is the dimension that reads which flow back into the state contract; empty for a state
+  /// without dimensions.
+  AffineAnalysis(VariantOp variant, StateOp state, llvm::StringRef key);
 
   /// The form of a value that depends on the state; null for one that does not.
   const AffineForm* find(mlir::Value value) const;

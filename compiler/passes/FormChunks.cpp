@@ -1,13 +1,7 @@
-// From a token to a chunk of C tokens (Yang et al. 2023, section 4; Yang et al. 2024,
-// "Parallelizing linear transformers with the delta rule"). With G the running sum of the
-// log-decays, S_0 the state at the chunk's start and [x_i, y_j] = sum_d x_id y_jd exp(G_id - G_jd):
-//
-//   w^r_i = (b^r_i e^{G_{i-1}}) @ S_0 + sum_s sum_{j<i} [b^r_i, a^s_j] w^s_j + sum_s sum_{j<i}
-//   [b^r_i, x^s_j] y^s_j q_i @ S_i = (q_i e^{G_i}) @ S_0 + the same two sums over j <= i S_C =
-//   e^{G_C} S_0 + sum_j (x_j e^{G_C - G_j}) y_j + sum_j (a_j e^{G_C - G_j}) w_j
-//
-// where what reads before the update of token i, as b does, sees G_{i-1} and j < i.
-#include "compiler/dialect/Build.h"
+// From a token to a chunk of C tokens: every value of a token becomes one for each token of the
+// chunk, and what is read from a state becomes a read of the state at the chunk's start plus what
+// the tokens of the chunk wrote (ChunkState.h).
+#include "compiler/passes/ChunkState.h"
 #include "compiler/passes/Passes.h"
 #include "mlir/IR/IRMapping.h"
 
@@ -22,15 +16,6 @@ namespace lathe {
 
 namespace {
 
-/// What one state is made of in a chunk.
-struct ChunkState {
-  Value initial;  ///< At the chunk's start.
-  Value decay;    ///< The log-decay of each token; null for none.
-  std::string keyDim;
-  llvm::SmallVector<std::pair<Value, Value>> writes;  ///< Keys and values that each token adds.
-  bool ready = false;  ///< False while its own operands are being built.
-};
-
 /// Builds the chunk form of a variant at the end of another block.
 class ChunkBuilder {
 public:
@@ -41,16 +26,18 @@ public:
   bool run() {
     for (Operation& op : source.getBody().front()) {
       builder.setLoc(op.getLoc());
-      if (llvm::isa<InputOp, ParamOp, ConstantOp, StateOp>(op)) {
+      if (llvm::isa<InputOp, ParamOp, ConstantOp>(op)) {
         if (!convert(op.getResult(0)))
           return false;
+      } else if (auto state = llvm::dyn_cast<StateOp>(op)) {
+        initials[state] = builder.clone(op)->getResult(0);
       } else if (auto output = llvm::dyn_cast<OutputOp>(op)) {
         const Value value = convert(output.getValue());
         if (!value)
           return false;
         builder.setLoc(op.getLoc());
-        builder.create<OutputOp>(op.getLoc(), output.getNameAttr(), perToken(value),
-                                 output.getStoredAttr());
+        builder.create<OutputOp>(op.getLoc(), output.getNameAttr(),
+                                 ChunkReader::perToken(builder, value), output.getStoredAttr());
       }
     }
     for (UpdateOp update : source.getBody().getOps<UpdateOp>()) {
@@ -68,47 +55,46 @@ private:
     return nullptr;
   }
 
-  Value perToken(Value value) {
-    return builder.broadcast(value, builder.variant.valueType(builder.getStringAttr(tokenDim)));
-  }
+  Value perToken(Value value) { return ChunkReader::perToken(builder, value); }
 
   /// The state that a value of the token form is, old or new; null for any other value.
-  StateOp stateOf(Value value) {
+  static StateOp stateOf(Value value) {
     if (auto affine = value.getDefiningOp<AffineOp>())
       return affine.getState().getDefiningOp<StateOp>();
+    if (auto running = value.getDefiningOp<RunningMaxOp>())
+      return running.getState().getDefiningOp<StateOp>();
     return value.getDefiningOp<StateOp>();
+  }
+
+  RunningMaxOp stabiliserOf(StateOp state) {
+    return source.findUpdate(state.getName()).getValue().getDefiningOp<RunningMaxOp>();
   }
 
   /// The chunk's version of a value of the token form; null where there is none.
   Value convert(Value value) {
     if (const Value known = values.lookupOrNull(value))
       return known;
-    Operation* op = value.getDefiningOp();
-    const Value converted = convert(op, value);
+    const Value converted = stateOf(value) ? convertState(value) : convertOp(value);
     if (converted)
       values.map(value, converted);
     return converted;
   }
 
-  Value convert(Operation* op, Value value) {
-    if (auto contract = llvm::dyn_cast<ContractOp>(op)) {
+  Value convertOp(Value value) {
+    Operation* op = value.getDefiningOp();
+    if (auto contract = llvm::dyn_cast<ContractOp>(op))
       for (const auto& [state, query] : {std::pair{contract.getLhs(), contract.getRhs()},
                                          std::pair{contract.getRhs(), contract.getLhs()}})
-        if (stateOf(state))
+        if (stateOf(state) && typeOf(state).has(contract.getDim()) && !stateOf(query))
           return convertRead(contract, state, query);
-    }
-    if (llvm::isa<AffineOp>(op))
-      return refuse(op, "the state is used other than by a contraction");
     IRMapping operands;
     for (Value operand : op->getOperands()) {
-      if (stateOf(operand))
-        return refuse(op, "the state " + stateOf(operand).getName() +
-                              " is used other than by a contraction");
       const Value converted = convert(operand);
       if (!converted)
         return nullptr;
       operands.map(operand, converted);
     }
+    builder.setLoc(op->getLoc());
     Operation* clone = builder.clone(*op, operands);
     llvm::SmallVector<StringAttr> names(typeOf(value).getDims());
     if (llvm::isa<InputOp, PositionOp>(op))
@@ -119,6 +105,35 @@ private:
     clone->getResult(0).setType(builder.variant.valueType(names));
     return clone->getResult(0);
   }
+
+  /// A state itself, for every token of the chunk.
+  Value convertState(Value value) {
+    StateOp state = stateOf(value);
+    Operation* at = value.getDefiningOp();
+    const bool before = value == state.getResult();
+    if (typeOf(state).getDims().size() > 1)
+      return refuse(at, "the state " + state.getName() + " is used other than by a contraction");
+    if (RunningMaxOp running = stabiliserOf(state))
+      return convertStabiliser(running, state, before);
+    const ChunkState* chunk = chunkStateOf(state, at);
+    if (!chunk)
+      return nullptr;
+    builder.setLoc(at->getLoc());
+    return ChunkReader(builder, *chunk).whole(before);
+  }
+
+  Value convertStabiliser(RunningMaxOp running, StateOp state, bool before) {
+    const Value decay = convert(running.getDecay()), input = convert(running.getInput());
+    if (!decay || !input)
+      return nullptr;
+    builder.setLoc(running.getLoc());
+    const Value initial = initials[state], decays = perToken(decay), inputs = perToken(input);
+    return builder.create<RunningMaxOp>(builder.loc(), builder.unite({initial, decays, inputs}),
+                                        initial, decays, inputs, flag(before),
+                                        flag(state.getReverse()));
+  }
+
+  UnitAttr flag(bool set) { return set ? builder.getUnitAttr() : UnitAttr(); }
 
   /// Keys, values and decays of a state for every token of the chunk; null with a remark where
   /// there is no chunk form.
@@ -136,62 +151,49 @@ private:
     if (!affine)
       return refuse(update,
                     "the update of the state " + state.getName() + " is not in normal form");
-    const ArrayRef<StringAttr> dims = typeOf(state).getDims();
-    if (dims.empty())
-      return refuse(state,
-                    "the state " + state.getName() + " has no dimension that could be contracted");
-    chunk.keyDim = dims[0].str();
-    chunk.initial = convert(state);
-    if (!convertDecay(chunk, affine, dims))
-      return nullptr;
-    for (const auto& [key, value] : llvm::zip(affine.getKeys(), affine.getValues())) {
-      const Value keys = convert(key), written = convert(value);
-      if (!keys || !written)
-        return nullptr;
-      chunk.writes.emplace_back(perToken(keys), perToken(written));
-    }
-    if (!affine.getLefts().empty() && !solve(chunk, affine))
+    chunk.keyDim = affine.keyDim().str();
+    chunk.valueDim = affine.valueDim().str();
+    chunk.reverse = state.getReverse();
+    chunk.initial = initials[state];
+    if (!convertDecays(chunk, affine) || !convertWrites(chunk, affine))
       return nullptr;
     chunk.ready = true;
     return &chunk;
   }
 
-  bool convertDecay(ChunkState& chunk, AffineOp affine, ArrayRef<StringAttr> dims) {
+  bool convertDecays(ChunkState& chunk, AffineOp affine) {
     for (Value decay : affine.getDecays()) {
-      if (dims.size() > 1 && typeOf(decay).has(dims[1].getValue())) {
-        refuse(affine, "the state decays over " + dims[1].getValue() + ", its second dimension");
-        return false;
-      }
       const Value converted = convert(decay);
       if (!converted)
         return false;
       builder.setLoc(affine.getLoc());
-      chunk.decay = chunk.decay ? builder.map(Op::add, {chunk.decay, converted}) : converted;
+      const bool isOverValue = !chunk.valueDim.empty() && typeOf(decay).has(chunk.valueDim);
+      Value& sum = isOverValue ? chunk.valueDecay : chunk.keyDecay;
+      sum = perToken(sum ? builder.map(Op::add, {sum, converted}) : converted);
     }
-    if (chunk.decay)
-      chunk.decay = perToken(chunk.decay);
     return true;
   }
 
-  /// The rows w^r = b^r @ S_{t-1} of every token, which the rank-1 terms write back with a^r.
-  bool solve(ChunkState& chunk, AffineOp affine) {
-    llvm::SmallVector<Value> lefts, rights, rows, blocks;
-    for (Value left : affine.getLefts())
-      lefts.push_back(convert(left));
-    for (Value right : affine.getRights())
-      rights.push_back(convert(right));
-    if (llvm::is_contained(lefts, Value()) || llvm::is_contained(rights, Value()))
+  /// What the outer products write, then what the rank-1 terms write back.
+  bool convertWrites(ChunkState& chunk, AffineOp affine) {
+    llvm::SmallVector<Value> keys, written, lefts, rights;
+    const auto all = [&](OperandRange from, llvm::SmallVector<Value>& to) {
+      for (Value value : from)
+        if (const Value converted = convert(value))
+          to.push_back(perToken(converted));
+      return to.size() == from.size();
+    };
+    if (!all(affine.getKeys(), keys) || !all(affine.getValues(), written) ||
+        !all(affine.getLefts(), lefts) || !all(affine.getRights(), rights))
       return false;
+    for (const auto& [key, value] : llvm::zip(keys, written))
+      chunk.writes.emplace_back(key, value);
+    if (lefts.empty())
+      return true;
     builder.setLoc(affine.getLoc());
-    for (Value right : rights) {
-      rows.push_back(read(chunk, perToken(right), /*before=*/true));
-      for (Value left : lefts)
-        blocks.push_back(scores(chunk, perToken(right), perToken(left), /*before=*/true));
-    }
-    llvm::SmallVector<Type> types(rows.size(), rows[0].getType());
-    auto solved = builder.create<SolveOp>(builder.loc(), types, rows, blocks);
-    for (const auto& [left, row] : llvm::zip(lefts, solved.getResults()))
-      chunk.writes.emplace_back(perToken(left), row);
+    const llvm::SmallVector<Value> rows = ChunkReader(builder, chunk).solve(lefts, rights);
+    for (const auto& [left, row] : llvm::zip(lefts, rows))
+      chunk.writes.emplace_back(left, row);
     return true;
   }
 
@@ -200,73 +202,45 @@ private:
     const ChunkState* chunk = chunkStateOf(declared, op);
     if (!chunk)
       return nullptr;
-    if (op.getDim() != chunk->keyDim)
-      return refuse(op, "the state " + declared.getName() + " is read over " + op.getDim() +
-                            ", not over its first dimension");
     for (StringAttr dim : typeOf(query).getDims())
-      if (dim.getValue() != chunk->keyDim)
+      if (dim.getValue() != op.getDim())
         return refuse(op, "the state " + declared.getName() + " is read with a query over " +
                               typeOf(query).str());
     const Value converted = convert(query);
     if (!converted)
       return nullptr;
     builder.setLoc(op.getLoc());
-    return read(*chunk, perToken(converted), state == declared.getResult());
-  }
-
-  Value scores(const ChunkState& chunk, Value x, Value y, bool before) {
-    const ValueType type = builder.variant.valueType(
-        {builder.getStringAttr(tokenDim), builder.getStringAttr(sourceDim)});
-    return builder.create<ScoresOp>(builder.loc(), type, x, y, chunk.decay,
-                                    builder.getStringAttr(chunk.keyDim),
-                                    before ? builder.getUnitAttr() : UnitAttr());
-  }
-
-  /// exp of the log-decays up to each token, or from each to the chunk's end; null without decay.
-  Value decayed(const ChunkState& chunk, Value x, bool exclusive, bool after) {
-    if (!chunk.decay)
-      return x;
-    const auto flag = [&](bool set) { return set ? builder.getUnitAttr() : UnitAttr(); };
-    const Value sum = builder.create<CumulateOp>(builder.loc(), chunk.decay.getType(), chunk.decay,
-                                                 flag(exclusive), flag(after));
-    return builder.map(Op::multiply, {x, builder.map(Op::exp, sum)});
-  }
-
-  /// x_i @ S_i for every token of the chunk, or x_i @ S_{i-1}.
-  Value read(const ChunkState& chunk, Value x, bool before) {
-    Value sum = builder.contract(decayed(chunk, x, before, false), chunk.initial, chunk.keyDim);
-    for (const auto& [key, value] : chunk.writes) {
-      const Value weights = scores(chunk, x, key, before);
-      const Value term = builder.create<ApplyOp>(builder.loc(), value.getType(), weights, value);
-      sum = builder.map(Op::add, {sum, term});
-    }
-    return sum;
+    return ChunkReader(builder, *chunk)
+        .read(perToken(converted), op.getDim(), state == declared.getResult());
   }
 
   Value finalState(UpdateOp update) {
     StateOp state = source.findState(update.getName());
+    if (RunningMaxOp running = stabiliserOf(state))
+      return finalStabiliser(running, state);
     const ChunkState* chunk = chunkStateOf(state, update);
     if (!chunk)
       return nullptr;
     builder.setLoc(update.getLoc());
-    Value sum = chunk->initial;
-    if (chunk->decay) {
-      const Value all = builder.create<CumulateOp>(builder.loc(), chunk->decay.getType(),
-                                                   chunk->decay, UnitAttr(), UnitAttr());
-      const Value total =
-          builder.create<LastOp>(builder.loc(), builder.unite(chunk->decay, tokenDim), all);
-      sum = builder.map(Op::multiply, {builder.map(Op::exp, total), sum});
-    }
-    for (const auto& [key, value] : chunk->writes) {
-      const Value written = builder.contract(decayed(*chunk, key, false, true), value, tokenDim);
-      sum = builder.map(Op::add, {sum, written});
-    }
-    return sum;
+    return ChunkReader(builder, *chunk).final();
+  }
+
+  /// The largest of the initial value and of every input, each decayed to the chunk's end.
+  Value finalStabiliser(RunningMaxOp running, StateOp state) {
+    const Value decays = perToken(convert(running.getDecay()));
+    const Value inputs = perToken(convert(running.getInput()));
+    builder.setLoc(running.getLoc());
+    const Value after = builder.create<CumulateOp>(
+        builder.loc(), decays.getType(), decays, builder.getUnitAttr(), flag(!state.getReverse()));
+    const Value newest = builder.max(builder.map(Op::add, {inputs, after}), tokenDim);
+    const Value oldest = builder.map(Op::add, {initials[state], builder.sum(decays, tokenDim)});
+    return builder.map(Op::maximum, {oldest, newest});
   }
 
   VariantOp source;
   TokenBuilder builder;
   IRMapping values;
+  llvm::DenseMap<Operation*, Value> initials;  ///< The states at the chunk's start.
   std::map<std::string, ChunkState> states;
 };
 

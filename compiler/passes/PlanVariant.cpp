@@ -174,6 +174,7 @@ private:
   Recurrence recurrenceOf(AffineOp affine) {
     Recurrence recurrence;
     recurrence.state = operands.lookup(affine.getState().getDefiningOp());
+    recurrence.key = affine.keyDim().str();
     for (Value decay : affine.getDecays())
       recurrence.logDecays.push_back(nodes.lookup(decay));
     for (const auto& [left, right] : llvm::zip(affine.getLefts(), affine.getRights()))

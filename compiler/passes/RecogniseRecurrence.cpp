@@ -21,12 +21,37 @@ bool dependsOn(Value value, StringRef dim) {
   return llvm::any_of(op->getOperands(), [&](Value operand) { return dependsOn(operand, dim); });
 }
 
+/// The dimension of a state that its rank-1 terms contract, else the one that its first reader
+/// does, else its first; empty for a state without dimensions.
+StringRef findKey(VariantOp variant, StateOp state) {
+  const ArrayRef<StringAttr> dims = typeOf(state).getDims();
+  if (dims.size() != 2)
+    return dims.empty() ? StringRef() : dims[0].getValue();
+  llvm::SmallVector<StringRef> fitting;
+  for (StringAttr dim : dims) {
+    const AffineAnalysis analysis(variant, state, dim.getValue());
+    const AffineForm* form = analysis.find(variant.findUpdate(state.getName()).getValue());
+    if (form && !form->broken)
+      fitting.push_back(dim.getValue());
+  }
+  if (fitting.size() != dims.size())
+    return fitting.empty() ? dims[0].getValue() : fitting[0];
+  const AffineAnalysis analysis(variant, state, dims[0].getValue());
+  for (ContractOp read : variant.getBody().getOps<ContractOp>())
+    for (Value operand : {read.getLhs(), read.getRhs()})
+      if (analysis.find(operand) && typeOf(operand).getDims().size() == 2 &&
+          typeOf(operand).has(read.getDim()) && typeOf(state).has(read.getDim()))
+        return read.getDim();
+  return dims[0].getValue();
+}
+
 /// Brings the update of one state to the normal form.
 class StateRecognition {
 public:
   StateRecognition(VariantOp variant, StateOp state, bool scalarsWithKey)
-      : state(state), update(variant.findUpdate(state.getName())), analysis(variant, state),
-        builder(variant, OpBuilder(update)), scalarsWithKey(scalarsWithKey) {}
+      : state(state), update(variant.findUpdate(state.getName())),
+        analysis(variant, state, findKey(variant, state)), builder(variant, OpBuilder(update)),
+        scalarsWithKey(scalarsWithKey) {}
 
   /// Replaces the update, or remarks why not.
   void run() {
@@ -45,8 +70,11 @@ public:
     if (!takeDecay(form->decays) || !takeOuter(form->plains))
       return;
     takeReads(form->reads);
+    const bool isFirst =
+        typeOf(state).isScalar() || typeOf(state).getDims()[0].getValue() == analysis.keyDim();
+    const StringAttr over = isFirst ? StringAttr() : builder.getStringAttr(analysis.keyDim());
     auto affine = builder.create<AffineOp>(builder.loc(), state.getType(), state, decays, lefts,
-                                           rights, keys, values);
+                                           rights, keys, values, over);
     rewriteReads(value);
     if (definition == state)
       update.getValueMutable().assign(affine);
@@ -70,11 +98,6 @@ private:
     }
     std::map<std::string, Value> logarithms;  // One for each dimension, the scalar one first.
     for (Value factor : analysis.factorsOf(products[0].factors)) {
-      if (typeOf(factor).getDims().size() > 1) {
-        refuse(factor.getDefiningOp(), "its decay over " + typeOf(factor).str() +
-                                           " is no product of decays over one dimension each");
-        return false;
-      }
       const Value log = logarithm(builder, factor);
       if (!log) {
         refuse(factor.getDefiningOp(),
@@ -82,12 +105,45 @@ private:
                "declare it 'in log' and write exp(...) of it");
         return false;
       }
-      Value& sum = logarithms[typeOf(log).isScalar() ? "" : typeOf(log).getDims()[0].str()];
-      sum = sum ? builder.map(Op::add, {sum, log}) : log;
+      for (Value term : separated(log)) {
+        if (typeOf(term).getDims().size() > 1) {
+          refuse(factor.getDefiningOp(), "its decay over " + typeOf(factor).str() +
+                                             " is no product of decays over one dimension each");
+          return false;
+        }
+        Value& sum = logarithms[typeOf(term).isScalar() ? "" : typeOf(term).getDims()[0].str()];
+        sum = sum ? builder.map(Op::add, {sum, term}) : term;
+      }
     }
     for (const auto& [dim, log] : logarithms)
       decays.push_back(log);
     return true;
+  }
+
+  /// A log-decay as terms of one dimension each, as far as sums and scalar factors allow.
+  llvm::SmallVector<Value> separated(Value log) {
+    if (typeOf(log).getDims().size() < 2)
+      return {log};
+    auto map = log.getDefiningOp<MapOp>();
+    const std::optional<Op> op = map ? scalarOpOf(map) : std::nullopt;
+    if (op != Op::add && op != Op::subtract && op != Op::negate && op != Op::multiply)
+      return {log};
+    const OperandRange args = map.getInputs();
+    llvm::SmallVector<Value> terms;
+    if (op == Op::multiply) {
+      const bool isFirst = typeOf(args[0]).isScalar();
+      if (!isFirst && !typeOf(args[1]).isScalar())
+        return {log};
+      for (Value term : separated(args[isFirst ? 1 : 0]))
+        terms.push_back(builder.map(Op::multiply, {args[isFirst ? 0 : 1], term}));
+      return terms;
+    }
+    for (const auto& [index, arg] : llvm::enumerate(args))
+      for (Value term : separated(arg))
+        terms.push_back(op == Op::negate || (index == 1 && op == Op::subtract)
+                            ? builder.map(Op::negate, term)
+                            : term);
+    return terms;
   }
 
   /// D1 S + D2 S is (D1 + D2) S.
@@ -235,7 +291,7 @@ bool keysAreShared(VariantOp variant) {
   for (StateOp state : variant.getBody().getOps<StateOp>()) {
     if (typeOf(state).getDims().size() == 1)
       return true;
-    const AffineAnalysis analysis(variant, state);
+    const AffineAnalysis analysis(variant, state, findKey(variant, state));
     const AffineForm* form = analysis.find(variant.findUpdate(state.getName()).getValue());
     if (form && !form->broken && !form->reads.empty())
       return true;

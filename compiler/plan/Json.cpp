@@ -215,6 +215,7 @@ static void from_json(const json& in, Operand& operand) {
 
 static void to_json(json& out, const Recurrence& recurrence) {
   out = {{"state", recurrence.state},
+         {"key", recurrence.key},
          {"logDecays", recurrence.logDecays},
          {"rank1", json::array()},
          {"outer", json::array()}};
@@ -227,6 +228,7 @@ static void to_json(json& out, const Recurrence& recurrence) {
 static void from_json(const json& in, Recurrence& recurrence) {
   recurrence = Recurrence{};
   in.at("state").get_to(recurrence.state);
+  in.at("key").get_to(recurrence.key);
   in.at("logDecays").get_to(recurrence.logDecays);
   for (const json& term : in.at("rank1"))
     recurrence.rank1.push_back({term.at("left").get<int>(), term.at("right").get<int>()});

@@ -88,9 +88,10 @@ struct Recurrence {
   };
 
   int state = -1;              ///< Indexes Plan::operands.
+  std::string key;             ///< The dimension that rank-1 terms contract; empty for a scalar.
   std::vector<int> logDecays;  ///< The decay is the exponential of their sum; each a scalar or over
                                ///< one dimension of the state.
-  std::vector<Rank1> rank1;    ///< Contractions over the state's first dimension.
+  std::vector<Rank1> rank1;
   std::vector<Outer> outer;
 };
 

@@ -13,8 +13,9 @@ Executor::Executor(const Program& program, Sizes given, long tokens,
       inputValue(program.declarations.size(), -1), stateValue(program.declarations.size(), -1) {
   sizes["token"] = sizes["source"] = tokens;
   allocate();
-  for (const Instruction& instruction : program.instructions)
-    bind(instruction, constants);
+  tokenSteps.resize(program.instructions.size());
+  for (std::size_t at = 0; at < program.instructions.size(); ++at)
+    bind(at, constants);
   staged.resize(program.declarations.size());
   for (std::size_t i = 0; i < program.declarations.size(); ++i) {
     const Declaration& state = program.declarations[i];
@@ -62,8 +63,8 @@ void Executor::allocate() {
     slots[i].data = buffers[home[i]].data();
 }
 
-void Executor::bind(const Instruction& instruction,
-                    const std::map<std::string, double>& constants) {
+void Executor::bind(std::size_t at, const std::map<std::string, double>& constants) {
+  const Instruction& instruction = program.instructions[at];
   const Slot& out = slots[instruction.results[0]];
   std::vector<Slot> args, results;
   for (int arg : instruction.args)
@@ -76,8 +77,11 @@ void Executor::bind(const Instruction& instruction,
         values[i] = instruction.results[0];
   };
   const auto add = [&](Step step) {
-    (instruction.perHead ? headSteps : tokenSteps).push_back(std::move(step));
+    (instruction.perHead ? headSteps.emplace_back() : tokenSteps[at]) = std::move(step);
   };
+  const Order order{instruction.exclusive || instruction.strict, instruction.reverse,
+                    instruction.transposed};
+  const auto optional = [&](std::size_t i) { return i < args.size() ? &args[i] : nullptr; };
   switch (instruction.kind) {
   case Kind::input:
     return declared(inputValue, Declaration::Kind::input);
@@ -108,16 +112,19 @@ void Executor::bind(const Instruction& instruction,
   case Kind::broadcast:
     return add(broadcastStep(out, args[0], sizes));
   case Kind::cumulate:
-    return add(cumulateStep(out, args[0], instruction.exclusive, instruction.after, sizes));
-  case Kind::last:
-    return add(lastStep(out, args[0], sizes));
+    return add(cumulateStep(out, args[0], order, sizes));
+  case Kind::runningMax:
+    return add(runningMaxStep(out, args[0], args[1], args[2], order, sizes));
   case Kind::scores:
-    return add(scoresStep(out, args[0], args[1], args.size() > 2 ? &args[2] : nullptr,
-                          instruction.name, instruction.strict, sizes));
+    return add(scoresStep(out, args[0], args[1], optional(2), instruction.name, order, sizes));
   case Kind::apply:
-    return add(applyStep(out, args[0], args[1], sizes));
-  case Kind::solve:
-    return add(solveStep(results, args, sizes));
+    return add(applyStep(out, args[0], args[1], optional(2), order, sizes));
+  case Kind::solve: {
+    const std::size_t count = results.size();
+    const std::span<const Slot> all(args);
+    return add(solveStep(results, all.first(count), all.subspan(count, count * count),
+                         optional(count + count * count), order, sizes));
+  }
   }
 }
 
@@ -168,26 +175,24 @@ void Executor::startHead(const std::vector<Place>& places) {
     step();
 }
 
-void Executor::run(const std::vector<Place>& places, long first) {
+void Executor::run(const SweepPlan& sweep, const std::vector<Place>& places, long first) {
   for (std::size_t i = 0; i < places.size(); ++i)
     if (program.declarations[i].kind == Declaration::Kind::input)
       load(i, places[i], first);
   for (int position : positions)
     for (long i = 0; i < count(position); ++i)
       slots[position].data[i] = static_cast<double>(first + i);
-  for (const Step& step : tokenSteps)
-    step();
-  for (std::size_t i = 0; i < places.size(); ++i) {
-    const Declaration& declaration = program.declarations[i];
-    if (declaration.kind == Declaration::Kind::output)
-      store(i, places[i], first);
+  for (int instruction : sweep.instructions)
+    if (const Step& step = tokenSteps[instruction])
+      step();
+  for (int output : sweep.outputs)
+    store(output, places[output], first);
+  for (int i : sweep.updated)
     if (!staged[i].empty())
-      std::copy_n(slots[declaration.value].data, staged[i].size(), staged[i].data());
-  }
-  for (std::size_t i = 0; i < places.size(); ++i)
-    if (program.declarations[i].kind == Declaration::Kind::state)
-      std::copy_n(staged[i].empty() ? slots[program.declarations[i].value].data : staged[i].data(),
-                  stateCount(i), state(i));
+      std::copy_n(slots[program.declarations[i].value].data, staged[i].size(), staged[i].data());
+  for (int i : sweep.updated)
+    std::copy_n(staged[i].empty() ? slots[program.declarations[i].value].data : staged[i].data(),
+                stateCount(i), state(i));
 }
 
 }  // namespace lathe::reference

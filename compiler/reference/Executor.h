@@ -26,8 +26,9 @@ public:
   /// Reads the params of a head and computes what all of its tokens share. Order of `places`:
   /// Program::declarations.
   void startHead(const std::vector<Place>& places);
-  /// Runs the tokens from `first` on, and leaves the new states in place of the old.
-  void run(const std::vector<Place>& places, long first);
+  /// Runs one sweep over the tokens from `first` on, and leaves the new states that it updates in
+  /// place of the old.
+  void run(const SweepPlan& sweep, const std::vector<Place>& places, long first);
 
   /// The state of a declaration, as it stands.
   double* state(std::size_t declaration) { return slots[stateValue[declaration]].data; }
@@ -35,7 +36,7 @@ public:
 
 private:
   void allocate();
-  void bind(const Instruction& instruction, const std::map<std::string, double>& constants);
+  void bind(std::size_t at, const std::map<std::string, double>& constants);
   void load(std::size_t declaration, const Place& place, long first);
   void store(std::size_t declaration, const Place& place, long first) const;
   long count(int value) const { return countOf(slots[value].dims, sizes); }
@@ -45,7 +46,8 @@ private:
   long tokens;
   std::vector<std::vector<double>> buffers;
   std::vector<Slot> slots;
-  std::vector<Step> headSteps, tokenSteps;
+  std::vector<Step> headSteps;
+  std::vector<Step> tokenSteps;             ///< Of each instruction, or none.
   std::vector<int> inputValue, stateValue;  ///< Of each declaration, or -1.
   std::vector<int> positions;
   std::vector<std::vector<double>> staged;  ///< New states that other states' buffers hold.

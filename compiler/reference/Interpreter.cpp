@@ -196,24 +196,55 @@ public:
     std::vector<Place> places;
     for (const Declaration& declaration : call.program.declarations)
       places.push_back(placeOf(declaration, batch, head));
-    forEachState(places, full, [](double& state, double& memory) { state = memory; });
     full.startHead(places);
-    long first = 0;
-    for (; first + chunk <= call.tokens; first += chunk)
-      full.run(places, first);
-    Executor* last = &full;
-    if (tail) {
-      last = &*tail;
-      for (std::size_t i = 0; i < places.size(); ++i)
-        if (call.program.declarations[i].kind == Kind::state)
-          std::copy_n(full.state(i), full.stateCount(i), tail->state(i));
+    if (tail)
       tail->startHead(places);
-      tail->run(places, first);
-    }
-    forEachState(places, *last, [](double& state, double& memory) { memory = state; });
+    for (const SweepPlan& sweep : call.program.sweeps)
+      run(sweep, places);
   }
 
 private:
+  /// The steps through the sequence: whole chunks, then what is left.
+  long steps() const { return static_cast<long>(call.tokens) / chunk + (tail ? 1 : 0); }
+  Executor& executorOf(long step) { return tail && step == steps() - 1 ? *tail : full; }
+
+  void run(const SweepPlan& sweep, const std::vector<Place>& places) {
+    const long count = steps();
+    Executor* last = &full;
+    forEachState(sweep, places, full, [](double& state, double& memory) { state = memory; });
+    for (long n = 0; n < count; ++n) {
+      const long step = sweep.reverse ? count - 1 - n : n;
+      Executor& executor = executorOf(step);
+      for (int state : sweep.updated) {
+        if (&executor != last)
+          std::copy_n(last->state(state), executor.stateCount(state), executor.state(state));
+        if (isGivenLater(state))
+          record(state, step, executor);
+      }
+      for (int state : sweep.given)
+        std::copy_n(trace[state].data() + step * executor.stateCount(state),
+                    executor.stateCount(state), executor.state(state));
+      executor.run(sweep, places, step * chunk);
+      last = &executor;
+    }
+    forEachState(sweep, places, *last, [](double& state, double& memory) { memory = state; });
+  }
+
+  bool isGivenLater(int state) const {
+    return std::any_of(
+        call.program.sweeps.begin(), call.program.sweeps.end(), [&](const SweepPlan& sweep) {
+          return std::find(sweep.given.begin(), sweep.given.end(), state) != sweep.given.end();
+        });
+  }
+
+  /// Keeps the state before a step for the sweeps that follow.
+  void record(int state, long step, Executor& executor) {
+    std::vector<double>& kept = trace[state];
+    kept.resize(steps() * executor.stateCount(state));
+    std::copy_n(executor.state(state), executor.stateCount(state),
+                kept.data() + step * executor.stateCount(state));
+  }
+
   Place placeOf(const Declaration& declaration, std::int64_t batch, std::int64_t head) {
     switch (declaration.kind) {
     case Kind::output:
@@ -233,13 +264,13 @@ private:
     }
   }
 
-  /// Pairs every element of a state with its place in the memory of the call.
+  /// Pairs every element of the states that a sweep updates with its place in the memory of the
+  /// call.
   template <typename Copy>
-  void forEachState(const std::vector<Place>& places, Executor& executor, Copy copy) {
-    for (std::size_t i = 0; i < places.size(); ++i) {
+  void forEachState(const SweepPlan& sweep, const std::vector<Place>& places, Executor& executor,
+                    Copy copy) {
+    for (int i : sweep.updated) {
       const Declaration& state = call.program.declarations[i];
-      if (state.kind != Kind::state)
-        continue;
       double* own = executor.state(i);
       for (long element = 0; element < executor.stateCount(i); ++element) {
         long rest = element, at = 0;
@@ -258,6 +289,7 @@ private:
   long chunk;
   Executor full;
   std::optional<Executor> tail;
+  std::map<int, std::vector<double>> trace;  ///< States before every step, one after the other.
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "compiler/reference/Prepare.h"
 
 #include "compiler/dialect/Build.h"
+#include "compiler/passes/Sweeps.h"
 
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -30,9 +31,14 @@ public:
     program.dims =
         namesOf(variant.valueType(llvm::to_vector(variant.getDims().getAsRange<StringAttr>())));
     program.chunked = variant.getChunked();
-    for (Operation& op : variant.getBody().front())
+    for (Operation& op : variant.getBody().front()) {
+      const std::size_t first = program.instructions.size();
       add(op);
+      for (std::size_t at = first; at < program.instructions.size(); ++at)
+        instructionsOf[&op].push_back(static_cast<int>(at));
+    }
     markPerHead();
+    addSweeps();
     return std::move(program);
   }
 
@@ -146,22 +152,34 @@ private:
         .Case([&](CumulateOp cumulate) {
           set(Kind::cumulate);
           instruction.exclusive = cumulate.getExclusive();
-          instruction.after = cumulate.getAfter();
+          instruction.reverse = cumulate.getReverse();
         })
-        .Case([&](LastOp) { set(Kind::last); })
+        .Case([&](RunningMaxOp running) {
+          set(Kind::runningMax);
+          instruction.exclusive = running.getExclusive();
+          instruction.reverse = running.getReverse();
+        })
         .Case([&](ScoresOp scores) {
           set(Kind::scores, scores.getDim());
           instruction.strict = scores.getStrict();
+          instruction.reverse = scores.getReverse();
         })
-        .Case([&](ApplyOp) { set(Kind::apply); })
-        .Case([&](SolveOp) { set(Kind::solve); });
+        .Case([&](ApplyOp apply) {
+          set(Kind::apply);
+          instruction.strict = apply.getStrict();
+          instruction.reverse = apply.getReverse();
+          instruction.transposed = apply.getTransposed();
+        })
+        .Case([&](SolveOp solve) {
+          set(Kind::solve);
+          instruction.reverse = solve.getReverse();
+          instruction.transposed = solve.getTransposed();
+        });
   }
 
   /// The normal form, one term after the other.
   int expand(AffineOp affine) {
-    const std::string key = typeOf(affine.getState()).getDims().empty()
-                                ? ""
-                                : typeOf(affine.getState()).getDims()[0].str();
+    const std::string key = affine.keyDim().str();
     const int state = values.lookup(affine.getState());
     int sum = state;
     for (Value decay : affine.getDecays())
@@ -190,9 +208,35 @@ private:
     }
   }
 
+  void addSweeps() {
+    const std::vector<Sweep> sweeps = splitSweeps(variant);
+    if (sweeps.empty())
+      llvm::report_fatal_error("states of both directions feed each other");
+    for (const Sweep& sweep : sweeps) {
+      SweepPlan& plan = program.sweeps.emplace_back();
+      plan.reverse = sweep.reverse;
+      for (Operation* op : sweep.ops)
+        llvm::append_range(plan.instructions, instructionsOf[op]);
+      for (StateOp state : sweep.updated)
+        plan.updated.push_back(declarationOf(Declaration::Kind::state, state.getName()));
+      for (StateOp state : sweep.given)
+        plan.given.push_back(declarationOf(Declaration::Kind::state, state.getName()));
+      for (OutputOp output : sweep.outputs)
+        plan.outputs.push_back(declarationOf(Declaration::Kind::output, output.getName()));
+    }
+  }
+
+  int declarationOf(Declaration::Kind kind, StringRef name) const {
+    for (const auto& [index, own] : llvm::enumerate(program.declarations))
+      if (own.kind == kind && own.name == name)
+        return static_cast<int>(index);
+    llvm_unreachable("every state and output is declared");
+  }
+
   VariantOp variant;
   Program program;
   llvm::DenseMap<Value, int> values;
+  llvm::DenseMap<Operation*, std::vector<int>> instructionsOf;
 };
 
 }  // namespace

@@ -12,23 +12,23 @@ namespace lathe::reference {
 /// One operation on values that are numbered in the order in which they are computed.
 struct Instruction {
   enum class Kind {
-    input,      ///< The call's tensor `name` at the tokens at hand.
-    param,      ///< The call's tensor `name` of this head.
-    constant,   ///< The call's number `name`, or args[0].
-    literal,    ///< `number`.
-    dimension,  ///< The size of `name`.
-    position,   ///< The index of the token in its sequence.
-    state,      ///< The state `name` as it stands.
-    map,        ///< `op` of args.
-    sum,        ///< args[0] summed over `name`.
-    max,        ///< The maximum of args[0] over `name`.
-    contract,   ///< args[0] times args[1], summed over `name`.
-    broadcast,  ///< args[0] with more dimensions.
-    cumulate,   ///< The running sum of args[0] over the tokens.
-    last,       ///< args[0] at the last token.
-    scores,     ///< Of args[0] and args[1] over `name`, decaying by args[2] if there is one.
-    apply,      ///< Scores args[0] times values args[1].
-    solve,      ///< n right sides, then n * n blocks of scores; n results.
+    input,       ///< The call's tensor `name` at the tokens at hand.
+    param,       ///< The call's tensor `name` of this head.
+    constant,    ///< The call's number `name`, or args[0].
+    literal,     ///< `number`.
+    dimension,   ///< The size of `name`.
+    position,    ///< The index of the token in its sequence.
+    state,       ///< The state `name` as it stands.
+    map,         ///< `op` of args.
+    sum,         ///< args[0] summed over `name`.
+    max,         ///< The maximum of args[0] over `name`.
+    contract,    ///< args[0] times args[1], summed over `name`.
+    broadcast,   ///< args[0] with more dimensions.
+    cumulate,    ///< The running sum of args[0] over the tokens.
+    runningMax,  ///< max(args[0] + args[1], args[2]), from the state args[0] on.
+    scores,      ///< Of args[0] and args[1] over `name`, decaying by args[2] if there is one.
+    apply,       ///< Scores args[0] times values args[1], decaying by args[2] if there is one.
+    solve,       ///< n right sides, n * n blocks of scores, then a log-decay or none; n results.
   };
 
   Kind kind;
@@ -37,10 +37,11 @@ struct Instruction {
   std::vector<int> results;
   std::string name;
   double number = 0;
-  bool exclusive = false;  ///< cumulate: of the tokens before this one.
-  bool after = false;      ///< cumulate: of the tokens after this one.
-  bool strict = false;     ///< scores: what a token reads before its own update.
-  bool perHead = false;    ///< The same for every token of a head: computed once.
+  bool exclusive = false;   ///< cumulate, runningMax: without the token's own.
+  bool strict = false;      ///< scores, apply: what a token reads before its own update.
+  bool reverse = false;     ///< From the last token of the chunk to the first.
+  bool transposed = false;  ///< apply, solve: from the tokens that read to those that wrote.
+  bool perHead = false;     ///< The same for every token of a head: computed once.
 };
 
 /// A tensor of the call. `dims` are in the order of the variant; memory holds them in the order of
@@ -56,6 +57,13 @@ struct Declaration {
   bool reverse = false;  ///< State: it goes from the last token to the first.
 };
 
+/// A walk over the tokens in one direction; see compiler/passes/Sweeps.h. Indices.
+struct SweepPlan {
+  bool reverse = false;
+  std::vector<int> instructions;
+  std::vector<int> updated, given, outputs;  ///< Declarations.
+};
+
 struct Program {
   std::string variant;
   std::vector<std::string> dims;
@@ -64,6 +72,7 @@ struct Program {
       values;  ///< The dimensions of each value, `token` and `source` first.
   std::vector<Instruction> instructions;
   std::vector<Declaration> declarations;
+  std::vector<SweepPlan> sweeps;  ///< In the order in which they run.
 };
 
 }  // namespace lathe::reference

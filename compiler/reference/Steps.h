@@ -26,13 +26,21 @@ Step contractStep(const Slot& out, const Slot& a, const Slot* b, const std::stri
                   const Sizes& sizes);
 Step maxStep(const Slot& out, const Slot& operand, const std::string& dim, const Sizes& sizes);
 
-/// The operations of the chunk form. `token` is the first dimension of their operands.
-Step cumulateStep(const Slot& out, const Slot& operand, bool exclusive, bool after,
-                  const Sizes& sizes);
-Step lastStep(const Slot& out, const Slot& operand, const Sizes& sizes);
+/// The operations of the chunk form. `token` is the first dimension of their operands; `decay` may
+/// be null.
+struct Order {
+  bool before = false;      ///< exclusive, strict: without the token's own.
+  bool reverse = false;     ///< From the last token to the first.
+  bool transposed = false;  ///< From the tokens that read to those that wrote.
+};
+Step cumulateStep(const Slot& out, const Slot& operand, Order order, const Sizes& sizes);
+Step runningMaxStep(const Slot& out, const Slot& state, const Slot& decay, const Slot& input,
+                    Order order, const Sizes& sizes);
 Step scoresStep(const Slot& out, const Slot& x, const Slot& y, const Slot* decay,
-                const std::string& dim, bool strict, const Sizes& sizes);
-Step applyStep(const Slot& out, const Slot& scores, const Slot& values, const Sizes& sizes);
-Step solveStep(std::span<const Slot> results, std::span<const Slot> operands, const Sizes& sizes);
+                const std::string& dim, Order order, const Sizes& sizes);
+Step applyStep(const Slot& out, const Slot& scores, const Slot& values, const Slot* decay,
+               Order order, const Sizes& sizes);
+Step solveStep(std::span<const Slot> results, std::span<const Slot> rights,
+               std::span<const Slot> blocks, const Slot* decay, Order order, const Sizes& sizes);
 
 }  // namespace lathe::reference

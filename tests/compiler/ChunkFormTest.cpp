@@ -113,6 +113,44 @@ const std::vector<Named>& specs() {
          S <- (1 - sigmoid(f)) * S + k * v
          output o[V] = k @ S
        })"},
+      {"decay_over_values", R"(variant v(K, V) {
+         input q[K], k[K], v[V], w[V] in log
+         state S[K, V]
+         S <- exp(w) * S + k * v
+         output o[V] = q @ S
+       })"},
+      {"decay_over_both", R"(variant v(K, V) {
+         input q[K], k[K], v[V], w[K] in log, u[V] in log, f
+         state S[K, V]
+         output p[V] = q @ S
+         S <- exp(w + u - softplus(f)) * S + k * v
+         output o[V] = q @ S
+         output r[K] = S @ v
+       })"},
+      {"reads_over_both", R"(variant v(K, V) {
+         input q[K], k[K], v[V], w[K] in log, b
+         state S[K, V]
+         S <- exp(w) * S
+         S <- S + sigmoid(b) * l2norm(k) * (v - l2norm(k) @ S)
+         output o[V] = q @ S
+         output p[K] = S @ v
+       })"},
+      {"delta_over_the_second_dimension", R"(variant v(V, K) {
+         input q[K], k[K], v[V], f, b
+         state S[V, K]
+         S <- sigmoid(f) * S
+         S <- S + sigmoid(b) * (v - S @ l2norm(k)) * l2norm(k)
+         output o[V] = S @ q
+       })"},
+      {"vectors_as_they_are", R"(variant v(K, V) {
+         input q[K], k[K], v[V], w[K] in log, f
+         state S[K, V], n[K], m[V]
+         output before[V] = m * m
+         S <- exp(w) * S + k * v
+         n <- exp(w) * n + exp(k)
+         m <- sigmoid(f) * m + v
+         output o[V] = (q / (1 + n * n)) @ S + m / (1 + m * m)
+       })"},
       {"two_factors_of_decay", R"(variant v(K, V) {
          input q[K], k[K], v[V], w[K] in log, f
          state S[K, V]
@@ -128,7 +166,7 @@ class Specs : public testing::TestWithParam<Named> {};
 TEST_P(Specs, ChunkFormIsTokenForm) {
   const CompiledVariant variant = compileOne(GetParam().text);
   ASSERT_TRUE(variant.has(Stage::chunk));
-  for (std::int64_t tokens : {1, 19, 64, 70})
+  for (std::int64_t tokens : {0, 1, 19, 64, 70})
     for (double gate : {0.3, 50.0})
       expectSameInEveryForm(
           variant,

@@ -216,7 +216,7 @@ const std::vector<Refused>& refusals() {
        "the recurrence of S is not recognised: its update drops the old state; only the sequential "
        "form remains",
        4},
-      {"matrix_decay", "S <- exp(k + v) * S + k * v\noutput o[V] = q @ S",
+      {"matrix_decay", "S <- exp(k * v) * S + k * v\noutput o[V] = q @ S",
        "the recurrence of S is not recognised: its decay over [K, V] is no product of decays over "
        "one dimension each; only the sequential form remains",
        4},
@@ -224,26 +224,23 @@ const std::vector<Refused>& refusals() {
        "the recurrence of S is not recognised: a value over [K, V] is added to it that is no outer "
        "product of two vectors; only the sequential form remains",
        4},
-      {"over_values", "S <- S + (S @ v) * v\noutput o[V] = q @ S",
-       "the recurrence of S is not recognised: it is contracted over V, not over its first "
-       "dimension; only the sequential form remains",
+      {"over_both", "S <- S + (S @ v) * v - k * (k @ S)\noutput o[V] = q @ S",
+       "the recurrence of S is not recognised: it is contracted over V, not over K; only the "
+       "sequential form remains",
        4},
       {"scaled_read", "S <- S + k * ((k @ S) * v)\noutput o[V] = q @ S",
        "the recurrence of S is not recognised: what is read from it is scaled over V; only the "
        "sequential form remains",
        4},
-      {"decay_over_values", "S <- sigmoid(v) * S + k * v\noutput o[V] = q @ S",
-       "no chunk form: the state decays over V, its second dimension; only the sequential form "
-       "remains",
-       4},
-      {"whole_state", "S <- S + k * v\noutput o[K, V] = S",
-       "no chunk form: the state is used other than by a contraction; only the sequential form "
-       "remains",
-       4},
-      {"read_over_values", "S <- S + k * v\noutput o[K] = S @ v",
-       "no chunk form: the state S is read over V, not over its first dimension; only the "
+      {"read_after_decay_over_values",
+       "S <- sigmoid(v) * S\nS <- S - k * (k @ S)\noutput o[V] = q @ S",
+       "the recurrence of S is not recognised: it is read after a decay over V; only the "
        "sequential form remains",
        5},
+      {"whole_state", "S <- S + k * v\noutput o[K, V] = S",
+       "no chunk form: the state S is used other than by a contraction; only the sequential form "
+       "remains",
+       4},
       {"feedback",
        "let r = k @ u\nlet z = sum(q @ S)\nS <- S + r * k * v\nu <- u + z * k\noutput o[V] = q @ S",
        "no chunk form: what this reads from the state S flows back into the same state; only the "

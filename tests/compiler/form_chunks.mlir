@@ -23,10 +23,10 @@ lathe.variant @scan (K, V) {
   %1 = lathe.affine %S decay(%g) outer(%q * %v) : <K, V>, <>, <K>, <V> -> <K, V>
   %2 = lathe.contract %q, %1 over "K" : <K>, <K, V> -> <V>
   lathe.output "o", %2 : <V>
-  // CHECK: %[[LAST:.*]] = lathe.last %[[SUM]] : <token> -> <>
+  // CHECK: %[[LAST:.*]] = lathe.sum %[[G]] over "token" : <token> -> <>
   // CHECK: %[[ALL:.*]] = lathe.map math.exp(%[[LAST]]) : <> -> <>
   // CHECK: %[[KEPT:.*]] = lathe.map arith.mulf(%[[ALL]], %S) : <>, <K, V> -> <K, V>
-  // CHECK: %[[AFTER:.*]] = lathe.cumulate %[[G]] after : <token> -> <token>
+  // CHECK: %[[AFTER:.*]] = lathe.cumulate %[[G]] exclusive reverse : <token> -> <token>
   // CHECK: %[[EA:.*]] = lathe.map math.exp(%[[AFTER]]) : <token> -> <token>
   // CHECK: %[[KE:.*]] = lathe.map arith.mulf(%q, %[[EA]])
   // CHECK: %[[NEW:.*]] = lathe.contract %[[KE]], %v over "token"
@@ -67,13 +67,53 @@ lathe.variant @rank1 (K, V) {
   lathe.update "S", %1 : <K, V>
 }
 
-// CHECK-LABEL: @decay_over_values (K, V) {
+// A decay over the second dimension goes with the values.
+// CHECK-LABEL: @decay_over_values (K, V) chunked {
 lathe.variant @decay_over_values (K, V) {
+  %q = lathe.input "q" : <K>
   %v = lathe.input "v" : <V>
   %S = lathe.state "S" : <K, V>
-  // expected-remark @+1 {{no chunk form: the state decays over V, its second dimension; only the sequential form remains}}
-  %0 = lathe.affine %S decay(%v) : <K, V>, <V> -> <K, V>
+  // CHECK: %[[A:.*]] = lathe.scores %q, %q over "K"
+  // CHECK: lathe.apply %[[A]], %v decay(%v : !lathe.value<token, V>)
+  %0 = lathe.affine %S decay(%v) outer(%q * %v) : <K, V>, <V>, <K>, <V> -> <K, V>
+  %1 = lathe.contract %q, %0 over "K" : <K>, <K, V> -> <V>
+  lathe.output "o", %1 : <V>
   lathe.update "S", %0 : <K, V>
+}
+
+// A state that goes from the last token to the first has the mirror image of every operation.
+// CHECK-LABEL: @reverse (K, V) chunked {
+lathe.variant @reverse (K, V) {
+  %q = lathe.input "q" : <K>
+  %v = lathe.input "v" : <V>
+  %g = lathe.input "g" in_log : <>
+  // CHECK: lathe.state "S" in_reverse : <K, V>
+  %S = lathe.state "S" in_reverse : <K, V>
+  // CHECK: lathe.cumulate %g exclusive reverse : <token> -> <token>
+  // CHECK: lathe.scores %q, %q decay(%g : !lathe.value<token>) over "K" strict reverse
+  %0 = lathe.contract %q, %S over "K" : <K>, <K, V> -> <V>
+  lathe.output "o", %0 : <V>
+  // CHECK: lathe.cumulate %g exclusive : <token> -> <token>
+  %1 = lathe.affine %S decay(%g) outer(%q * %v) : <K, V>, <>, <K>, <V> -> <K, V>
+  lathe.update "S", %1 : <K, V>
+}
+
+// The query of one state is computed from another, and a vector is read as it stands.
+// CHECK-LABEL: @pipeline (K, V) chunked {
+lathe.variant @pipeline (K, V) {
+  %q = lathe.input "q" : <K>
+  %v = lathe.input "v" : <V>
+  %n = lathe.state "n" : <K>
+  %S = lathe.state "S" : <K, V>
+  %one = lathe.literal 1.0 : <>
+  // CHECK: lathe.apply %{{.*}}, %q : <token, source>, <token, K> -> <token, K>
+  %0 = lathe.affine %n outer(%q * %one) : <K>, <K>, <> -> <K>
+  %1 = lathe.map arith.divf(%q, %0) : <K>, <K> -> <K>
+  %2 = lathe.affine %S outer(%q * %v) : <K, V>, <K>, <V> -> <K, V>
+  %3 = lathe.contract %1, %2 over "K" : <K>, <K, V> -> <V>
+  lathe.output "o", %3 : <V>
+  lathe.update "n", %0 : <K>
+  lathe.update "S", %2 : <K, V>
 }
 
 // CHECK-LABEL: @not_normal (K) {
@@ -84,12 +124,22 @@ lathe.variant @not_normal (K) {
   lathe.update "S", %0 : <K>
 }
 
-// CHECK-LABEL: @scalar_state (K) {
+// CHECK-LABEL: @scalar_state (K) chunked {
 lathe.variant @scalar_state (K) {
-  // expected-remark @+1 {{no chunk form: the state c has no dimension that could be contracted; only the sequential form remains}}
   %c = lathe.state "c" : <>
   %0 = lathe.affine %c : <> -> <>
   lathe.update "c", %0 : <>
+}
+
+// CHECK-LABEL: @matrix_as_a_whole (K, V) {
+lathe.variant @matrix_as_a_whole (K, V) {
+  %S = lathe.state "S" : <K, V>
+  // expected-remark @+1 {{no chunk form: the state S is used other than by a contraction; only the sequential form remains}}
+  %0 = lathe.affine %S : <K, V> -> <K, V>
+  %1 = lathe.map math.tanh(%0) : <K, V> -> <K, V>
+  %2 = lathe.sum %1 over "K" : <K, V> -> <V>
+  lathe.output "o", %2 : <V>
+  lathe.update "S", %0 : <K, V>
 }
 
 // CHECK-LABEL: @query_over_values (K, V) {

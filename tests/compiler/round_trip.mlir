@@ -49,6 +49,13 @@ lathe.variant @tokens (K, V) {
       : <K, V>, <>, <K>, <K>, <K>, <K>, <K>, <K>, <V> -> <K, V>
   // CHECK: lathe.affine %S : <K, V> -> <K, V>
   %8 = lathe.affine %S : <K, V> -> <K, V>
+  // CHECK: lathe.affine %S over "V" outer(%v * %q) : <K, V>, <V>, <K> -> <K, V>
+  %9 = lathe.affine %S over "V" outer(%v * %q) : <K, V>, <V>, <K> -> <K, V>
+  // CHECK: lathe.state "m" in_reverse : <>
+  %m = lathe.state "m" in_reverse : <>
+  // CHECK: lathe.running_max %m decay(%g) with %g exclusive reverse : <>, <>, <> -> <>
+  %10 = lathe.running_max %m decay(%g) with %g exclusive reverse : <>, <>, <> -> <>
+  lathe.update "m", %10 : <>
   // CHECK: lathe.output "o", %{{.*}} : <V>
   lathe.output "o", %5 : <V>
   // CHECK: lathe.update "S", %{{.*}} : <K, V>
@@ -63,10 +70,10 @@ lathe.variant @chunks (K, V) chunked {
   %0 = lathe.cumulate %q : <token, K> -> <token, K>
   // CHECK: lathe.cumulate %q exclusive : <token, K> -> <token, K>
   %1 = lathe.cumulate %q exclusive : <token, K> -> <token, K>
-  // CHECK: lathe.cumulate %q after : <token, K> -> <token, K>
-  %2 = lathe.cumulate %q after : <token, K> -> <token, K>
-  // CHECK: lathe.last %q : <token, K> -> <K>
-  %3 = lathe.last %q : <token, K> -> <K>
+  // CHECK: lathe.cumulate %q exclusive reverse : <token, K> -> <token, K>
+  %2 = lathe.cumulate %q exclusive reverse : <token, K> -> <token, K>
+  // CHECK: lathe.cumulate %q reverse : <token, K> -> <token, K>
+  %3 = lathe.cumulate %q reverse : <token, K> -> <token, K>
   // CHECK: %[[A:.*]] = lathe.scores %q, %q decay(%q : !lathe.value<token, K>) over "K" strict
   // CHECK-SAME: : <token, K>, <token, K> -> <token, source>
   %4 = lathe.scores %q, %q decay(%q : !lathe.value<token, K>) over "K" strict
@@ -78,4 +85,11 @@ lathe.variant @chunks (K, V) chunked {
   // CHECK: lathe.solve %v blocks(%[[A]]) : (!lathe.value<token, V>, !lathe.value<token, source>)
   %7 = lathe.solve %v blocks(%4)
       : (!lathe.value<token, V>, !lathe.value<token, source>) -> !lathe.value<token, V>
+  // CHECK: lathe.apply %[[A]], %q decay(%q : !lathe.value<token, K>) strict reverse transposed
+  %8 = lathe.apply %4, %q decay(%q : !lathe.value<token, K>) strict reverse transposed
+      : <token, source>, <token, K> -> <token, K>
+  // CHECK: lathe.solve %v blocks(%[[A]]) decay(%v) reverse transposed
+  %9 = lathe.solve %v blocks(%4) decay(%v) reverse transposed
+      : (!lathe.value<token, V>, !lathe.value<token, source>, !lathe.value<token, V>)
+      -> !lathe.value<token, V>
 }

@@ -225,17 +225,44 @@ lathe.variant @v (K) chunked {
 }
 
 // -----
+lathe.variant @v (K, V) {
+  %S = lathe.state "S" : <K>
+  // expected-error @+1 {{'lathe.affine' op contracts V, which its state over [K] does not have}}
+  %0 = lathe.affine %S over "V" : <K> -> <K>
+  lathe.update "S", %0 : <K>
+}
+
+// -----
+lathe.variant @v (K) {
+  %m = lathe.state "m" : <>
+  %k = lathe.input "k" : <K>
+  // expected-error @+1 {{'lathe.running_max' op has dimensions []; it has the dimensions of all of its operands: [K]}}
+  %0 = lathe.running_max %m decay(%m) with %k : <>, <>, <K> -> <>
+  lathe.update "m", %0 : <>
+}
+
+// -----
 lathe.variant @v (K) chunked {
-  %0 = lathe.input "x" : <token, K>
-  // expected-error @+1 {{'lathe.cumulate' op is both exclusive and after; a running sum goes one way}}
-  %1 = lathe.cumulate %0 exclusive after : <token, K> -> <token, K>
+  %m = lathe.input "m" : <token>
+  // expected-error @+1 {{'lathe.running_max' op starts from a value for every token; it starts from one state}}
+  %0 = lathe.running_max %m decay(%m) with %m : <token>, <token>, <token> -> <token>
 }
 
 // -----
 lathe.variant @v (K) chunked {
   %0 = lathe.input "x" : <token, K>
-  // expected-error @+1 {{'lathe.last' op has dimensions [token, K]; the result has every dimension of the operand but the token: [K]}}
-  %1 = lathe.last %0 : <token, K> -> <token, K>
+  // expected-error @+1 {{'lathe.cumulate' op has dimensions [token]; it has those of its operand: [token, K]}}
+  %1 = lathe.cumulate %0 : <token, K> -> <token>
+}
+
+// -----
+lathe.variant @v (K, V) chunked {
+  %0 = lathe.input "x" : <token, K>
+  %1 = lathe.input "v" : <token, V>
+  %2 = lathe.scores %0, %0 over "K" : <token, K>, <token, K> -> <token, source>
+  // expected-error @+1 {{'lathe.apply' op has a log-decay over K, which [token, V] does not have}}
+  %3 = lathe.apply %2, %1 decay(%0 : !lathe.value<token, K>)
+      : <token, source>, <token, V> -> <token, V>
 }
 
 // -----
