@@ -42,7 +42,7 @@ Frame::Frame(const Program& program, std::size_t sweeps) {
 
 Memory::Memory(const Program& program, Sizes slice, Sizes full, int lanes)
     : lanes(lanes), sizes(std::move(slice)), fullSizes(std::move(full)),
-      order(memoryOrder(program)), sweeps(splitIntoSweeps(program)), frame(program, sweeps.size()) {
+      order(memoryOrder(program)), sweeps(sweepsOf(program)), frame(program, sweeps.size()) {
   for (const Sweep& sweep : sweeps) {
     StateBlock& block = blocks.emplace_back();
     for (int state : sweep.updates) {

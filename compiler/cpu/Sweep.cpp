@@ -1,7 +1,6 @@
 #include "compiler/cpu/Sweep.h"
 
 #include <algorithm>
-#include <stdexcept>
 
 namespace lathe::cpu {
 
@@ -37,101 +36,31 @@ int findDeclaration(const Program& program, Declaration::Kind kind, const std::s
 
 namespace {
 
-/// The number of the sweep of every state and output: the first of its direction in which all that
-/// it needs is known.
-class Splitting {
-public:
-  explicit Splitting(const Program& program)
-      : program(program), sweepOf(program.declarations.size(), 0) {
-    for (std::size_t i = 0; i < program.declarations.size(); ++i) {
-      const Declaration& declaration = program.declarations[i];
-      readStates.push_back(isRoot(declaration) ? statesOf(declaration.value) : std::vector<int>());
-      if (declaration.kind == Declaration::Kind::state && declaration.reverse)
-        sweepOf[i] = 1;
-    }
-    while (delay()) {
-    }
+/// Adds the sweeps that hold the states that `sweep` reads, each after those that it needs itself.
+void addRecomputed(const std::vector<Sweep>& sweeps, const Sweep& sweep, std::vector<int>& all) {
+  for (std::size_t n = 0; n < sweeps.size(); ++n) {
+    const bool isRead = std::any_of(sweep.reads.begin(), sweep.reads.end(), [&](int state) {
+      return std::find(sweeps[n].updates.begin(), sweeps[n].updates.end(), state) !=
+             sweeps[n].updates.end();
+    });
+    const int index = static_cast<int>(n);
+    if (!isRead || std::find(all.begin(), all.end(), index) != all.end())
+      continue;
+    addRecomputed(sweeps, sweeps[n], all);
+    all.push_back(index);
   }
-
-  std::vector<Sweep> run() {
-    const int last = *std::max_element(sweepOf.begin(), sweepOf.end());
-    std::vector<Sweep> sweeps(static_cast<std::size_t>(last) + 1);
-    for (int n = 0; n <= last; ++n) {
-      Sweep& sweep = sweeps[n];
-      sweep.reverse = n % 2 == 1;
-      for (std::size_t i = 0; i < sweepOf.size(); ++i)
-        if (sweepOf[i] == n && isRoot(program.declarations[i]))
-          take(sweep, static_cast<int>(i), n);
-      std::sort(sweep.reads.begin(), sweep.reads.end());
-      for (int state : sweep.reads)
-        addRecomputed(sweeps, sweep.recomputed, sweepOf[state]);
-      std::sort(sweep.recomputed.begin(), sweep.recomputed.end());
-    }
-    return sweeps;
-  }
-
-private:
-  static bool isRoot(const Declaration& declaration) {
-    return declaration.kind == Declaration::Kind::state ||
-           declaration.kind == Declaration::Kind::output;
-  }
-
-  std::vector<int> statesOf(int value) const {
-    const std::vector<bool> needed = neededValues(program, {value});
-    std::vector<int> states;
-    for (const Instruction& instruction : program.instructions)
-      if (instruction.kind == Instruction::Kind::state && needed[instruction.results[0]])
-        states.push_back(findDeclaration(program, Declaration::Kind::state, instruction.name));
-    return states;
-  }
-
-  bool delay() {
-    bool isDelayed = false;
-    for (std::size_t i = 0; i < sweepOf.size(); ++i) {
-      const bool isState = program.declarations[i].kind == Declaration::Kind::state;
-      int earliest = sweepOf[i];
-      for (int state : readStates[i]) {
-        const bool sameWay =
-            !isState || program.declarations[state].reverse == program.declarations[i].reverse;
-        earliest = std::max(earliest, sweepOf[state] + (sameWay ? 0 : 1));
-      }
-      if (earliest == sweepOf[i])
-        continue;
-      if (earliest > static_cast<int>(sweepOf.size()) + 1)
-        throw std::invalid_argument(
-            "variant " + program.variant + ": the state " + program.declarations[i].name +
-            " needs states of the other direction that need it; a state may read those of the "
-            "other direction only where they do not depend on it");
-      sweepOf[i] = earliest;
-      isDelayed = true;
-    }
-    return isDelayed;
-  }
-
-  void take(Sweep& sweep, int root, int n) const {
-    const bool isState = program.declarations[root].kind == Declaration::Kind::state;
-    (isState ? sweep.updates : sweep.outputs).push_back(root);
-    for (int state : readStates[root])
-      if (sweepOf[state] != n &&
-          std::find(sweep.reads.begin(), sweep.reads.end(), state) == sweep.reads.end())
-        sweep.reads.push_back(state);
-  }
-
-  static void addRecomputed(const std::vector<Sweep>& sweeps, std::vector<int>& all, int sweep) {
-    if (std::find(all.begin(), all.end(), sweep) != all.end())
-      return;
-    all.push_back(sweep);
-    for (int earlier : sweeps[sweep].recomputed)
-      addRecomputed(sweeps, all, earlier);
-  }
-
-  const Program& program;
-  std::vector<int> sweepOf;
-  std::vector<std::vector<int>> readStates;  ///< Of each state and output.
-};
+}
 
 }  // namespace
 
-std::vector<Sweep> splitIntoSweeps(const Program& program) { return Splitting(program).run(); }
+std::vector<Sweep> sweepsOf(const Program& program) {
+  std::vector<Sweep> sweeps;
+  for (const reference::SweepPlan& plan : program.sweeps) {
+    Sweep sweep{plan.reverse, plan.updated, plan.given, plan.outputs, {}};
+    addRecomputed(sweeps, sweep, sweep.recomputed);
+    sweeps.push_back(std::move(sweep));
+  }
+  return sweeps;
+}
 
 }  // namespace lathe::cpu

@@ -14,13 +14,12 @@ struct Sweep {
   std::vector<int> updates;   ///< The states that it carries from token to token.
   std::vector<int> reads;     ///< States of earlier sweeps, read as they were at each token.
   std::vector<int> outputs;   ///< What it writes, where it runs for its outputs.
-  std::vector<int> recomputed;  ///< The earlier sweeps that hold `reads`, in ascending order, with
-                                ///< those that these need in turn.
+  std::vector<int> recomputed;  ///< The earlier sweeps that hold `reads`, each after those that it
+                                ///< needs in turn.
 };
 
-/// A program in sweeps that alternate in direction, forward first; each needs states of earlier ones
-/// only. A sweep may be empty.
-std::vector<Sweep> splitIntoSweeps(const reference::Program& program);
+/// The sweeps of a program, in the order in which they run.
+std::vector<Sweep> sweepsOf(const reference::Program& program);
 
 /// The values that some roots need, themselves among them: one flag for each value of the program.
 std::vector<bool> neededValues(const reference::Program& program, const std::vector<int>& roots);

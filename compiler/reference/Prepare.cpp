@@ -94,7 +94,6 @@ private:
       StateOp state = variant.findState(update.getName());
       declare(Declaration::Kind::state, state.getName(), state.getType(), state.getStoredAttr(),
               values.lookup(update.getValue()));
-      program.declarations.back().reverse = state.getReverse();
       return;
     }
     if (auto affine = llvm::dyn_cast<AffineOp>(op)) {

@@ -54,7 +54,6 @@ struct Declaration {
   std::vector<std::string> dims;
   std::vector<std::string> stored;
   int value = -1;  ///< Output: the value written. State: its new value.
-  bool reverse = false;  ///< State: it goes from the last token to the first.
 };
 
 /// A walk over the tokens in one direction; see compiler/passes/Sweeps.h. Indices.
