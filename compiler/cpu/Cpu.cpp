@@ -48,7 +48,7 @@ long sliceSize(const Program& program, const std::string& dim, const Sizes& size
   long slice = asked;
   if (asked == 0) {
     constexpr long cacheElements = 8192;
-    long columnElements = 1;
+    long columnElements = 0;
     for (const Declaration& declaration : program.declarations) {
       if (declaration.kind != Declaration::Kind::state || !has(declaration.dims, dim))
         continue;
@@ -57,7 +57,7 @@ long sliceSize(const Program& program, const std::string& dim, const Sizes& size
         count *= own == dim ? 1 : sizes.at(own);
       columnElements += count;
     }
-    slice = cacheElements / columnElements;
+    slice = cacheElements / std::max(columnElements, 1L);
   }
   slice = std::max<long>(1, (slice + (asked == 0 ? 0 : lanes - 1)) / lanes) * lanes;
   return std::min(slice, size);
