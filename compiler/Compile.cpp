@@ -30,6 +30,7 @@ public:
     compiled.name = variant.getSymName().str();
     run(variant, [](mlir::OpPassManager& passes) { passes.addPass(createSimplify()); });
     compiled.token = formOf(variant);
+    compiled.gradient = gradientOf(variant);
     run(variant, addNormalForm);
     compiled.normal = formOf(variant);
     compiled.plan = planVariant(variant);
@@ -39,8 +40,10 @@ public:
         });
     if (isRecognised)
       run(variant, addChunkForm);
-    if (variant.getChunked())
+    if (variant.getChunked()) {
       compiled.chunk = formOf(variant);
+      compiled.chunkGradient = gradientOf(variant);
+    }
     std::vector<Remark>& all = compiled.plan.remarks;
     all.insert(all.begin(), remarks.begin(), remarks.end());
     for (const Remark& remark : all)
@@ -67,6 +70,12 @@ private:
                              variant.getSymName().str() + ": " + failure);
   }
 
+  CompiledVariant::Form gradientOf(VariantOp variant) {
+    const mlir::OwningOpRef<VariantOp> adjoint = variant.clone();
+    run(*adjoint, addGradient);
+    return formOf(*adjoint);
+  }
+
   static CompiledVariant::Form formOf(VariantOp variant) {
     CompiledVariant::Form form;
     llvm::raw_string_ostream out(form.ir);
@@ -90,8 +99,10 @@ const CompiledVariant::Form& CompiledVariant::form(Stage stage) const {
     return token;
   if (stage == Stage::normal)
     return normal;
+  if (stage == Stage::gradient)
+    return gradient;
   if (chunk)
-    return *chunk;
+    return stage == Stage::chunk ? *chunk : *chunkGradient;
   std::string reason;
   for (const Remark& remark : plan.remarks)
     reason += "; line " + std::to_string(remark.line) + ": " + remark.text;
@@ -118,6 +129,13 @@ Results interpret(const CompiledVariant& variant, const Arguments& arguments, in
                   int threads) {
   const Stage stage = chunk == 0 ? Stage::ir : Stage::chunk;
   return reference::interpret(variant.form(stage).program, arguments, chunk, threads);
+}
+
+Gradients differentiate(const CompiledVariant& variant, const Arguments& arguments,
+                        const Cotangents& cotangents, int chunk, int threads) {
+  const Stage stage = chunk == 0 ? Stage::gradient : Stage::chunkGradient;
+  return reference::differentiate(variant.form(stage).program, arguments, cotangents, chunk,
+                                  threads);
 }
 
 }  // namespace lathe

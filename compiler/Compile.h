@@ -3,6 +3,7 @@
 #pragma once
 
 #include "compiler/plan/Plan.h"
+#include "compiler/reference/Gradient.h"
 #include "compiler/reference/Interpreter.h"
 #include "compiler/spec/Diagnostics.h"
 
@@ -13,9 +14,11 @@
 namespace lathe {
 
 enum class Stage {
-  ir,      ///< As written, lowered and simplified.
-  normal,  ///< Every state that has one in normal form.
-  chunk,   ///< A chunk of tokens at a time.
+  ir,             ///< As written, lowered and simplified.
+  normal,         ///< Every state that has one in normal form.
+  chunk,          ///< A chunk of tokens at a time.
+  gradient,       ///< The adjoint, a token at a time.
+  chunkGradient,  ///< The adjoint, a chunk of tokens at a time.
 };
 
 /// One variant of a spec, in every form. Plain data: it copies, moves and is read from several
@@ -29,10 +32,12 @@ struct CompiledVariant {
 
   std::string name;
   Plan plan;
-  Form token, normal;
-  std::optional<Form> chunk;  ///< Absent: the remarks of the plan say why.
+  Form token, normal, gradient;
+  std::optional<Form> chunk, chunkGradient;  ///< Absent: the remarks of the plan say why.
 
-  bool has(Stage stage) const { return stage != Stage::chunk || chunk.has_value(); }
+  bool has(Stage stage) const {
+    return chunk || (stage != Stage::chunk && stage != Stage::chunkGradient);
+  }
   /// The form of a stage. Throws std::invalid_argument where the variant has no chunk form.
   const Form& form(Stage stage) const;
   /// The MLIR text of a stage. Throws as `form`.
@@ -49,5 +54,10 @@ std::vector<CompiledVariant> compile(std::string_view text, std::string_view fil
 /// `chunk` tokens at a time. Shapes and errors: compiler/reference/Interpreter.h.
 Results interpret(const CompiledVariant& variant, const Arguments& arguments, int chunk,
                   int threads);
+
+/// The gradients of a call, through the adjoint of the same form. Shapes and errors:
+/// compiler/reference/Gradient.h.
+Gradients differentiate(const CompiledVariant& variant, const Arguments& arguments,
+                        const Cotangents& cotangents, int chunk, int threads);
 
 }  // namespace lathe

@@ -23,6 +23,9 @@ class UpdateOp;
 inline constexpr llvm::StringLiteral tokenDim = "token";
 inline constexpr llvm::StringLiteral sourceDim = "source";
 
+/// What the adjoint program calls the gradient of a declaration; no name of a spec has a dot.
+inline std::string gradientName(llvm::StringRef name) { return "d." + name.str(); }
+
 }  // namespace lathe
 
 #include "compiler/dialect/LatheDialect.h.inc"

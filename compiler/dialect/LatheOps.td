@@ -207,9 +207,9 @@ def Lathe_RunningMaxOp : Lathe_TokenOp<"running_max", [Pure]> {
   let summary = "The maximum of what was, decayed, and what is new: max(state + decay, input)";
   let description = [{
     The update of a stabiliser, a state that holds the logarithm of the largest term of another one
-    (Beck et al. 2024, "xLSTM", eq. 15). In the chunk form the result has one value for every token, the operand `state` none;
-    `exclusive` gives the value before the token. Whatever it stabilises does not depend on it, so
-    that its gradient is zero.
+    (Beck et al. 2024, "xLSTM", eq. 15). In the chunk form the result has one value for every
+    token, the operand `state` none; `exclusive` gives the value before the token. Whatever it
+    stabilises does not depend on it, so that its gradient is zero.
   }];
   let arguments = (ins Lathe_Value:$state, Lathe_Value:$decay, Lathe_Value:$input,
                        UnitAttr:$exclusive, UnitAttr:$reverse);
@@ -246,7 +246,10 @@ def Lathe_CumulateOp : Lathe_TokenOp<"cumulate", [Pure]> {
 
 def Lathe_ScoresOp : Lathe_TokenOp<"scores", [Pure]> {
   let summary = "How much of what token j wrote token i reads";
-  let description = "A_ij = sum_d x_id y_jd exp(G_id - G_jd) for j <= i, else 0.";
+  let description = [{
+    A_ij = sum_d x_id y_jd exp(G_id - G_jd) for j <= i, else 0. `over` "" multiplies two numbers of
+    each pair of tokens.
+  }];
   let arguments = (ins Lathe_Value:$x, Lathe_Value:$y, Optional<Lathe_Value>:$decay,
                        StrAttr:$dim, UnitAttr:$strict, UnitAttr:$reverse);
   let results = (outs Lathe_Value:$result);
@@ -307,5 +310,6 @@ def Lathe_SoftplusOp : Lathe_ScalarOp<"softplus", "log(1 + exp(x)), without over
 def Lathe_ReluOp : Lathe_ScalarOp<"relu", "max(x, 0)">;
 def Lathe_SiluOp : Lathe_ScalarOp<"silu", "x sigmoid(x)">;
 def Lathe_EluOp : Lathe_ScalarOp<"elu", "x where x > 0, else exp(x) - 1">;
+def Lathe_StepOp : Lathe_ScalarOp<"step", "1 where x > 0, else 0">;
 
 #endif

@@ -27,6 +27,9 @@ std::optional<Op> scalarOpOf(Operation* op) {
       .Case<ReluOp>([](auto) { return Op::relu; })
       .Case<SiluOp>([](auto) { return Op::silu; })
       .Case<EluOp>([](auto) { return Op::elu; })
+      .Case<math::SinOp>([](auto) { return Op::sin; })
+      .Case<math::CosOp>([](auto) { return Op::cos; })
+      .Case<StepOp>([](auto) { return Op::step; })
       .Default([](Operation*) { return std::nullopt; });
 }
 
@@ -86,6 +89,12 @@ Value createScalar(OpBuilder& builder, Location loc, Op op, ValueRange operands)
     return create.operator()<SiluOp>();
   case Op::elu:
     return create.operator()<EluOp>();
+  case Op::sin:
+    return create.operator()<math::SinOp>();
+  case Op::cos:
+    return create.operator()<math::CosOp>();
+  case Op::step:
+    return create.operator()<StepOp>();
   }
   llvm_unreachable("every scalar operation is in the switch");
 }

@@ -15,6 +15,15 @@ def FormChunks : Pass<"form-chunks", "::lathe::VariantOp"> {
   let summary = "Computes a chunk of tokens at once, or remarks why it cannot.";
 }
 
+def DeriveGradient : Pass<"derive-gradient", "::lathe::VariantOp"> {
+  let summary = "Turns a program in token or chunk form into its adjoint.";
+  let description = [{
+    Every output `o` becomes an input `d.o`; every state `S` gets a second one, `d.S`, which goes
+    the other way and starts from the gradient of the final state; every input `x` gets an output
+    `d.x`, every param and const `p` a state `d.p` that sums up its gradient over the tokens.
+  }];
+}
+
 def PrintPlan : Pass<"print-plan", "::lathe::VariantOp"> {
   let summary = "Prints the plan of a variant in normal form as JSON on standard output.";
 }

@@ -14,4 +14,9 @@ void addChunkForm(mlir::OpPassManager& passes) {
   passes.addPass(createSimplify());
 }
 
+void addGradient(mlir::OpPassManager& passes) {
+  passes.addPass(createDeriveGradient());
+  passes.addPass(createSimplify());
+}
+
 }  // namespace lathe

@@ -11,4 +11,7 @@ void addNormalForm(mlir::OpPassManager& passes);
 /// From the normal form to the chunk form.
 void addChunkForm(mlir::OpPassManager& passes);
 
+/// From the token or the chunk form to its adjoint.
+void addGradient(mlir::OpPassManager& passes);
+
 }  // namespace lathe

@@ -64,9 +64,15 @@ template <Op op> inline double evaluate(double a, [[maybe_unused]] double b) {
     return a != a ? a : std::max(a, 0.0);
   else if constexpr (op == Op::silu)
     return a * sigmoid(a);
-  else {
-    static_assert(op == Op::elu);
+  else if constexpr (op == Op::elu)
     return a > 0 ? a : std::expm1(a);
+  else if constexpr (op == Op::sin)
+    return std::sin(a);
+  else if constexpr (op == Op::cos)
+    return std::cos(a);
+  else {
+    static_assert(op == Op::step);
+    return a != a ? a : a > 0 ? 1 : 0;
   }
 }
 
@@ -95,6 +101,9 @@ template <typename F> decltype(auto) dispatch(Op op, F&& f) {
     LATHE_CASE(relu)
     LATHE_CASE(silu)
     LATHE_CASE(elu)
+    LATHE_CASE(sin)
+    LATHE_CASE(cos)
+    LATHE_CASE(step)
 #undef LATHE_CASE
   }
   __builtin_unreachable();

@@ -67,7 +67,7 @@ Enum valueIn(const std::array<Named<Enum>, N>& table, const json& found, const c
 }
 
 Op opNamed(const json& found) {
-  for (int i = 0; i <= static_cast<int>(Op::elu); ++i)
+  for (int i = 0; i < opCount; ++i)
     if (found.is_string() && found.get_ref<const std::string&>() == name(static_cast<Op>(i)))
       return static_cast<Op>(i);
   throw std::invalid_argument("op is " + found.dump() + ", which is no scalar operation");

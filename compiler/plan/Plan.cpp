@@ -52,6 +52,12 @@ const char* name(Op op) {
     return "silu";
   case Op::elu:
     return "elu";
+  case Op::sin:
+    return "sin";
+  case Op::cos:
+    return "cos";
+  case Op::step:
+    return "step";
   }
   return "unknown";
 }

@@ -32,7 +32,13 @@ enum class Op {
   relu,
   silu,
   elu,
+  sin,
+  cos,
+  step,  ///< 1 where x > 0, else 0: the derivative of relu.
 };
+
+/// For loops over all of them.
+constexpr int opCount = static_cast<int>(Op::step) + 1;
 
 /// One value of the token program. Nodes are in topological order; `args` index earlier nodes.
 struct Node {

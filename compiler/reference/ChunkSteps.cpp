@@ -166,7 +166,8 @@ Step runningMaxStep(const Slot& out, const Slot& state, const Slot& decay, const
 Step scoresStep(const Slot& out, const Slot& x, const Slot& y, const Slot* decay,
                 const std::string& dim, Order order, const Sizes& sizes) {
   const Way way{tokensOf(sizes), order.reverse};
-  const long size = sizes.at(dim), widthX = widthOf(x, sizes), widthY = widthOf(y, sizes);
+  const long size = dim.empty() ? 1 : sizes.at(dim), widthX = widthOf(x, sizes),
+             widthY = widthOf(y, sizes);
   return [=, fading = Fading(decay, order, sizes)]() mutable {
     fading.load();
     std::fill_n(out.data, way.tokens * way.tokens, 0.0);

@@ -1,0 +1,137 @@
+// Specs that several tests of the compiler run.
+#pragma once
+
+#include "tests/compiler/Support.h"
+
+namespace lathe::test {
+
+/// Small sizes, each of its own.
+inline std::map<std::string, int> sizesFor(const CompiledVariant& variant) {
+  const std::vector<int> sizes{4, 6, 3};
+  std::map<std::string, int> dims;
+  for (const std::string& dim : variant.plan.dims)
+    dims[dim] = sizes[dims.size() % sizes.size()];
+  return dims;
+}
+
+/// Specs that need what the library does not: each with a chunk form.
+struct Named {
+  std::string name, text;
+
+  friend void PrintTo(const Named& named, std::ostream* out) { *out << named.name; }
+};
+
+inline const std::vector<Named>& specs() {
+  static const std::vector<Named> list{
+      {"two_rank1_terms", R"(variant v(K, V) {
+         input q[K], k[K], v[V], a[K], b[K], w[K] in log
+         state S[K, V]
+         S <- exp(w) * S + 0.1 * l2norm(b) * (l2norm(a) @ S) + k * v
+         S <- S + 0.2 * l2norm(k) * (v - l2norm(k) @ S)
+         output o[V] = q @ S
+       })"},
+      {"reads_before_the_update", R"(variant v(K, V) {
+         input q[K], k[K], v[V], w[K] in log, u[K]
+         state S[K, V]
+         output o[V] = q @ S + sum(q * u * k) * v
+         S <- exp(w) * S + k * v
+       })"},
+      {"reads_in_the_middle", R"(variant v(K, V) {
+         input q[K], k[K], v[V], f
+         state S[K, V]
+         S <- sigmoid(f) * S
+         let old = k @ S
+         S <- S + k * v
+         output o[V] = q @ S + old
+         output p[V] = q @ S
+       })"},
+      {"several_outer_products", R"(variant v(K, V) {
+         input q[K], k[K], v[V], x[K], y[V], f
+         state S[K, V]
+         S <- sigmoid(f) * S + (k * v - x * y) / 2
+         output o[V] = q @ S
+       })"},
+      {"mlstm", R"(variant v(K, V) {
+         input q[K], k[K], v[V], i, f
+         state C[K, V], n[K]
+         C <- sigmoid(f) * C + exp(i) * k * v
+         n <- sigmoid(f) * n + exp(i) * k
+         output h[V] = q @ C / max(abs(q @ n), 1)
+       })"},
+      {"pipeline_of_two_states", R"(variant v(K, M, V) {
+         input q[K], k[K], s[M], v[V], f
+         state A[K, M], S[M, V]
+         A <- sigmoid(f) * A + k * s
+         let p = softmax(q @ A)
+         S <- sigmoid(f) * S + s * v
+         output o[V] = p @ S
+       })"},
+      {"values_without_tokens", R"(variant v(K, V) {
+         input q[K]
+         param p[K], r[V], decay
+         state S[K, V]
+         S <- sigmoid(decay) * S + p * r
+         output o[V] = q @ S
+         output c[V] = r
+       })"},
+      {"position", R"(variant v(K, V) {
+         input q[K], k[K], v[V]
+         state S[K, V]
+         S <- S + k * v
+         output o[V] = (q @ S) / (position + 1)
+       })"},
+      {"sum_over_the_keys", R"(variant v(K, V) {
+         input k[K], v[V], f
+         state S[K, V]
+         S <- (1 - sigmoid(f)) * S + k * v
+         output o[V] = k @ S
+       })"},
+      {"decay_over_values", R"(variant v(K, V) {
+         input q[K], k[K], v[V], w[V] in log
+         state S[K, V]
+         S <- exp(w) * S + k * v
+         output o[V] = q @ S
+       })"},
+      {"decay_over_both", R"(variant v(K, V) {
+         input q[K], k[K], v[V], w[K] in log, u[V] in log, f
+         state S[K, V]
+         output p[V] = q @ S
+         S <- exp(w + u - softplus(f)) * S + k * v
+         output o[V] = q @ S
+         output r[K] = S @ v
+       })"},
+      {"reads_over_both", R"(variant v(K, V) {
+         input q[K], k[K], v[V], w[K] in log, b
+         state S[K, V]
+         S <- exp(w) * S
+         S <- S + sigmoid(b) * l2norm(k) * (v - l2norm(k) @ S)
+         output o[V] = q @ S
+         output p[K] = S @ v
+       })"},
+      {"delta_over_the_second_dimension", R"(variant v(V, K) {
+         input q[K], k[K], v[V], f, b
+         state S[V, K]
+         S <- sigmoid(f) * S
+         S <- S + sigmoid(b) * (v - S @ l2norm(k)) * l2norm(k)
+         output o[V] = S @ q
+       })"},
+      {"vectors_as_they_are", R"(variant v(K, V) {
+         input q[K], k[K], v[V], w[K] in log, f
+         state S[K, V], n[K], m[V]
+         output before[V] = m * m
+         S <- exp(w) * S + k * v
+         n <- exp(w) * n + exp(k)
+         m <- sigmoid(f) * m + v
+         output o[V] = (q / (1 + n * n)) @ S + m / (1 + m * m)
+       })"},
+      {"two_factors_of_decay", R"(variant v(K, V) {
+         input q[K], k[K], v[V], w[K] in log, f
+         state S[K, V]
+         S <- sigmoid(f) * (exp(w) * S) + k * v
+         output o[V] = q @ S
+       })"},
+  };
+  return list;
+}
+
+}  // namespace lathe::test
