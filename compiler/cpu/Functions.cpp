@@ -153,6 +153,41 @@ public:
     return builder.create<math::CopySignOp>(magnitude, x);
   }
 
+  /// The quarter turn nearest to x is taken off in three parts, so that what is left is exact to
+  /// the last place up to some thousand turns. Which turn it is says which of the two series on
+  /// -pi / 4 ... pi / 4 to take, and its sign; cos(x) is sin(x) a quarter turn later.
+  Value sine(Value x, int quarters) {
+    const Value shift = number(0x1.8p23);
+    const Value sum = fused(x, number(0.6366197723675814), shift);
+    const Value n = builder.create<arith::SubFOp>(sum, shift);
+    Value r = fused(n, number(-1.57079637050628662109375), x);
+    r = fused(n, number(4.37113900018624283e-8), r);
+    r = fused(n, number(1.71512451006e-15), r);
+    const Value z = multiply(r, r);
+    const Value odd = fused(
+        multiply(r, z),
+        polynomial(z, {-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1}), r);
+    const Value even =
+        fused(multiply(z, z),
+              polynomial(z, {2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2}),
+              fused(z, number(-0.5), number(1)));
+    const Value turn = builder.create<arith::AddIOp>(
+        builder.create<arith::BitcastOp>(integers, sum).getResult(), integer(quarters));
+    const auto hasBit = [&](std::int32_t bit) -> Value {
+      const Value set = builder.create<arith::AndIOp>(turn, integer(bit));
+      return builder.create<arith::CmpIOp>(arith::CmpIPredicate::ne, set, integer(0));
+    };
+    const Value magnitude = select(hasBit(1), even, odd);
+    return select(hasBit(2), negate(magnitude), magnitude);
+  }
+
+  /// 1 above zero, 0 below; a NaN stays one.
+  Value step(Value x) {
+    const Value isAbove = compare(arith::CmpFPredicate::OGT, x, number(0));
+    const Value isNan = compare(arith::CmpFPredicate::UNO, x, x);
+    return select(isNan, x, select(isAbove, number(1), number(0)));
+  }
+
   Value elu(Value x) {
     const Value isPositive = compare(arith::CmpFPredicate::OGT, x, number(0));
     return select(isPositive, x, expm1(minimum(x, number(0))));
@@ -208,6 +243,12 @@ Value createFunction(ImplicitLocOpBuilder& builder, Op op, ArrayRef<Value> opera
     return formula.multiply(x, formula.sigmoid(x));
   case Op::elu:
     return formula.elu(x);
+  case Op::sin:
+    return formula.sine(x, 0);
+  case Op::cos:
+    return formula.sine(x, 1);
+  case Op::step:
+    return formula.step(x);
   }
   llvm_unreachable("every scalar operation is in the switch");
 }

@@ -117,6 +117,13 @@ std::vector<std::string> libraryFolder() {
   return names;
 }
 
+std::map<std::string, int> sizesOf(const CompiledVariant& variant, const std::vector<int>& sizes) {
+  std::map<std::string, int> dims;
+  for (const std::string& dim : variant.plan.dims)
+    dims[dim] = sizes[dims.size() % sizes.size()];
+  return dims;
+}
+
 double rounded(double value, DType dtype) {
   std::byte memory[4];
   put(memory, value, dtype);
@@ -129,6 +136,40 @@ void roundInputs(Arguments& call, const std::map<std::string, DType>& dtypes) {
     for (double& element : tensor.data)
       element = rounded(element, found == dtypes.end() ? DType::f32 : found->second);
   }
+}
+
+std::vector<std::string> logsOf(const CompiledVariant& variant) {
+  std::vector<std::string> logs;
+  for (const Operand& operand : variant.plan.operands)
+    if (operand.log)
+      logs.push_back(operand.name);
+  return logs;
+}
+
+Arguments randomCall(const reference::Program& program, const std::vector<std::string>& logs,
+                     const Extent& extent, const std::map<std::string, int>& dims) {
+  CompiledVariant variant;
+  const auto declares = [&](const std::string& name, Declaration::Kind kind) {
+    return std::any_of(
+        program.declarations.begin(), program.declarations.end(),
+        [&](const Declaration& own) { return own.name == name && own.kind == kind; });
+  };
+  for (const Declaration& declaration : program.declarations) {
+    const bool isTotal = declaration.kind == Declaration::Kind::state &&
+                         declaration.name.starts_with("d.") &&
+                         !declares(declaration.name.substr(2), Declaration::Kind::state);
+    if (isTotal)
+      continue;
+    Operand operand;
+    operand.name = declaration.name;
+    operand.dims = declaration.stored;
+    operand.kind = static_cast<Operand::Kind>(declaration.kind);
+    operand.log = std::find(logs.begin(), logs.end(), declaration.name) != logs.end();
+    variant.plan.operands.push_back(operand);
+  }
+  Arguments call = randomCall(variant, extent, dims);
+  roundInputs(call, {});
+  return call;
 }
 
 Results runOnCpu(const reference::Program& program, const Arguments& arguments,

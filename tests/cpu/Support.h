@@ -17,11 +17,22 @@ struct CpuOptions {
 /// The names of all variants of the library, from its folder.
 std::vector<std::string> libraryFolder();
 
+/// The dimensions of a variant, with these sizes in turn.
+std::map<std::string, int> sizesOf(const CompiledVariant& variant, const std::vector<int>& sizes);
+
 /// `value` rounded to the dtype.
 double rounded(double value, DType dtype);
 
 /// Rounds the inputs and params of a call to their dtypes, so that both sides see the same.
 void roundInputs(Arguments& call, const std::map<std::string, DType>& dtypes);
+
+/// A random call of any program, in fp32; the inputs and params `logs` lie below zero. States of
+/// params and consts, in which an adjoint sums up their gradients, start from zero.
+Arguments randomCall(const reference::Program& program, const std::vector<std::string>& logs,
+                     const Extent& extent, const std::map<std::string, int>& dims);
+
+/// The inputs and params of a variant that are `in log`.
+std::vector<std::string> logsOf(const CompiledVariant& variant);
 
 /// Runs the program on the arguments.
 Results runOnCpu(const reference::Program& program, const Arguments& call,
