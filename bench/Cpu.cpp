@@ -80,6 +80,21 @@ void forward(benchmark::State& state, const std::string& name) {
   state.counters["slice"] = kernel.slice();
 }
 
+/// Forward, then the adjoint, which computes the states again.
+void training(benchmark::State& state, const std::string& name) {
+  const CompiledVariant variant = compileLibrary(name);
+  Tensors primal(variant.token.program, variant.plan);
+  Tensors adjoint(variant.gradient.program, variant.plan);
+  const cpu::Kernel forward(variant.token.program, primal.target);
+  const cpu::Kernel backward(variant.gradient.program, adjoint.target);
+  primal.call.threads = adjoint.call.threads = static_cast<int>(state.range(0));
+  adjoint.call.spacing = static_cast<int>(state.range(1));
+  for (auto _ : state) {
+    forward.run(primal.call);
+    backward.run(adjoint.call);
+  }
+}
+
 void compilation(benchmark::State& state, const std::string& name) {
   const CompiledVariant variant = compileLibrary(name);
   const Tensors tensors(variant.token.program, variant.plan);
@@ -97,6 +112,14 @@ void registerAll() {
         ->Args({2, 0})
         ->Args({2, 32})
         ->Args({2, 128})
+        ->UseRealTime()
+        ->Unit(benchmark::kMillisecond);
+    benchmark::RegisterBenchmark(("cpu_training/" + name).c_str(), training, name)
+        ->ArgNames({"threads", "spacing"})
+        ->Args({1, 0})
+        ->Args({2, 0})
+        ->Args({2, 4})
+        ->Args({2, 32})
         ->UseRealTime()
         ->Unit(benchmark::kMillisecond);
   }

@@ -133,7 +133,7 @@ def times_of_torch(name, function):
 def times_of_lathe(program, threads):
     command = [program, "--benchmark_format=json", "--benchmark_repetitions=5",
                "--benchmark_report_aggregates_only=true",
-               f"--benchmark_filter=cpu_(forward|training)/.*/threads:{threads}/slice:0"]
+               f"--benchmark_filter=cpu_(forward|training)/.*/threads:{threads}/(slice|spacing):0"]
     run = subprocess.run(command, check=True, capture_output=True, text=True)
     rows = json.loads(run.stdout)["benchmarks"]
     return {row["run_name"].split("/threads")[0]: row["real_time"]
