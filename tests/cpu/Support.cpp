@@ -1,8 +1,8 @@
 #include "tests/cpu/Support.h"
 
+#include "compiler/cpu/Element.h"
+
 #include <algorithm>
-#include <bit>
-#include <cstring>
 #include <filesystem>
 
 namespace lathe::test {
@@ -10,44 +10,6 @@ namespace lathe::test {
 using reference::Declaration;
 
 namespace {
-
-std::uint16_t toBf16(float value) {
-  const auto bits = std::bit_cast<std::uint32_t>(value);
-  return static_cast<std::uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
-
-float fromBf16(std::uint16_t value) {
-  return std::bit_cast<float>(static_cast<std::uint32_t>(value) << 16);
-}
-
-void put(std::byte* at, double value, DType dtype) {
-  const auto number = static_cast<float>(value);
-  if (dtype == DType::f32) {
-    std::memcpy(at, &number, 4);
-  } else if (dtype == DType::bf16) {
-    const std::uint16_t half = toBf16(number);
-    std::memcpy(at, &half, 2);
-  } else {
-    const auto half = static_cast<_Float16>(number);
-    std::memcpy(at, &half, 2);
-  }
-}
-
-double get(const std::byte* at, DType dtype) {
-  if (dtype == DType::f32) {
-    float number;
-    std::memcpy(&number, at, 4);
-    return number;
-  }
-  if (dtype == DType::bf16) {
-    std::uint16_t half;
-    std::memcpy(&half, at, 2);
-    return fromBf16(half);
-  }
-  _Float16 half;
-  std::memcpy(&half, at, 2);
-  return static_cast<double>(static_cast<float>(half));
-}
 
 /// A tensor in memory of its own, every byte of which is a NaN at first.
 class Memory {
@@ -73,14 +35,14 @@ public:
 
   void write(const Tensor& tensor) {
     forEach([&](std::size_t i, std::int64_t at) {
-      put(data.data() + at * bytes(dtype), tensor.data[i], dtype);
+      cpu::writeElement(data.data() + at * bytes(dtype), static_cast<float>(tensor.data[i]), dtype);
     });
   }
 
   Tensor read() const {
     Tensor tensor{shape, {}};
     forEach([&](std::size_t, std::int64_t at) {
-      tensor.data.push_back(get(data.data() + at * bytes(dtype), dtype));
+      tensor.data.push_back(cpu::readElement(data.data() + at * bytes(dtype), dtype));
     });
     return tensor;
   }
@@ -126,8 +88,8 @@ std::map<std::string, int> sizesOf(const CompiledVariant& variant, const std::ve
 
 double rounded(double value, DType dtype) {
   std::byte memory[4];
-  put(memory, value, dtype);
-  return get(memory, dtype);
+  cpu::writeElement(memory, static_cast<float>(value), dtype);
+  return cpu::readElement(memory, dtype);
 }
 
 void roundInputs(Arguments& call, const std::map<std::string, DType>& dtypes) {
