@@ -1,7 +1,8 @@
-// The CPU target, at the shape of a small model: B1 T2048 H4 K=V=128, fp32. bench/cpu_torch.py times
-// the same in eager PyTorch.
-#include "compiler/Compile.h"
+// The CPU target, at the shape of a small model: B1 T2048 H4 K=V=128, fp32. bench/cpu_torch.py
+// times the same in eager PyTorch.
 #include "compiler/cpu/Cpu.h"
+
+#include "compiler/Compile.h"
 
 #include <benchmark/benchmark.h>
 #include <cmath>
@@ -50,7 +51,8 @@ public:
       std::vector<float>& data = memory[declaration.name];
       data.resize(count);
       for (float& element : data)
-        element = isLog(plan, declaration.name) ? -0.05f * std::abs(normal(random)) : normal(random);
+        element =
+            isLog(plan, declaration.name) ? -0.05f * std::abs(normal(random)) : normal(random);
       call.tensors[declaration.name] = cpu::contiguous(data.data(), DType::f32, shape);
     }
   }

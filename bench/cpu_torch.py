@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Times eager PyTorch chunk forms beside the CPU target, in one run on the same cores.
 
-    python bench/cpu_torch.py [build/release/bin/lathe_cpu_bench]
+    python bench/cpu_torch.py [build/release/bin/lathe_cpu_benchmark]
 
 needs torch (the CPU build from PyPI). B1 T2048 H4 K=V=128, fp32, medians.
 """
@@ -142,7 +142,7 @@ def times_of_lathe(program, threads):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("program", nargs="?", default="build/release/bin/lathe_cpu_bench")
+    parser.add_argument("program", nargs="?", default="build/release/bin/lathe_cpu_benchmark")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)

@@ -69,10 +69,9 @@ private:
   void refuseUnknown() const {
     const auto refuse = [&](const auto& given, auto accepts, const char* what) {
       for (const auto& [name, value] : given)
-        if (std::none_of(program.declarations.begin(), program.declarations.end(),
-                         [&](const Declaration& own) {
-                           return own.name == name && accepts(own.kind);
-                         }))
+        if (std::none_of(
+                program.declarations.begin(), program.declarations.end(),
+                [&](const Declaration& own) { return own.name == name && accepts(own.kind); }))
           fail(program, name + " is no " + what + " of the variant");
     };
     const auto isState = [](Kind kind) { return kind == Kind::state; };
@@ -245,14 +244,15 @@ private:
 }  // namespace
 
 BoundCall bindCall(const Program& program, const std::vector<DType>& dtypes, const Memory& memory,
-               const Call& call) {
+                   const Call& call) {
   return Binding(program, dtypes, memory, call).run();
 }
 
 std::vector<DType> dtypesOf(const Program& program, const Target& target) {
   for (const auto& [name, dtype] : target.dtypes)
-    if (std::none_of(program.declarations.begin(), program.declarations.end(),
-                     [&](const Declaration& own) { return own.name == name && isTensor(own.kind); }))
+    if (std::none_of(
+            program.declarations.begin(), program.declarations.end(),
+            [&](const Declaration& own) { return own.name == name && isTensor(own.kind); }))
       fail(program, name + " is no input, param or output of the variant, and has no dtype");
   std::vector<DType> dtypes;
   for (const Declaration& declaration : program.declarations) {

@@ -30,7 +30,7 @@ struct BoundCall {
 
 /// Throws std::invalid_argument.
 BoundCall bindCall(const reference::Program& program, const std::vector<DType>& dtypes,
-               const Memory& memory, const Call& call);
+                   const Memory& memory, const Call& call);
 
 /// The dtype of each declaration. Throws std::invalid_argument for names that are none.
 std::vector<DType> dtypesOf(const reference::Program& program, const Target& target);

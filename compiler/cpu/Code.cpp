@@ -6,17 +6,11 @@ using namespace mlir;
 
 namespace lathe::cpu {
 
-Value Code::integer(long value) {
-  return create<arith::ConstantOp>(getI64IntegerAttr(value));
-}
+Value Code::integer(long value) { return create<arith::ConstantOp>(getI64IntegerAttr(value)); }
 
-Value Code::add(Value a, Value b) {
-  return createOrFold<arith::AddIOp>(a, b);
-}
+Value Code::add(Value a, Value b) { return createOrFold<arith::AddIOp>(a, b); }
 
-Value Code::multiply(Value a, Value b) {
-  return createOrFold<arith::MulIOp>(a, b);
-}
+Value Code::multiply(Value a, Value b) { return createOrFold<arith::MulIOp>(a, b); }
 
 Value Code::index(Value a, Value i, long stride) {
   return stride == 0 ? a : add(a, multiply(i, integer(stride)));

@@ -111,8 +111,7 @@ struct Kernel::Code {
     for (std::size_t i = 0; i < units.size(); ++i)
       forEachFunction(i, [&](std::size_t sweep, bool withOutputs, const std::string& name) {
         Unit& unit = units[i];
-        const Schedule schedule =
-            makeSchedule(program, unit.memory.sweeps[sweep], withOutputs);
+        const Schedule schedule = makeSchedule(program, unit.memory.sweeps[sweep], withOutputs);
         const Emission emission{&program, &unit.memory, &schedule, dtypes, name};
         unit.scratchBytes = std::max(unit.scratchBytes, emitFunction(emission, *module));
       });

@@ -32,7 +32,8 @@ inline void writeElement(std::byte* at, float number, DType dtype) {
     std::memcpy(at, &number, sizeof number);
   } else if (dtype == DType::bf16) {
     const auto bits = std::bit_cast<std::uint32_t>(number);
-    const std::uint32_t rounded = number != number ? bits | 0x400000 : bits + 0x7fff + (bits >> 16 & 1);
+    const std::uint32_t rounded =
+        number != number ? bits | 0x400000 : bits + 0x7fff + (bits >> 16 & 1);
     const auto upper = static_cast<std::uint16_t>(rounded >> 16);
     std::memcpy(at, &upper, sizeof upper);
   } else {

@@ -81,9 +81,8 @@ void Emitter::run() {
 
 void Emitter::beginToken(Value turn) {
   const Value first = code.word(frame, Frame::first, code.getI64Type());
-  token = emission.schedule->reverse
-              ? code.create<arith::SubIOp>(first, turn).getResult()
-              : code.add(first, turn);
+  token = emission.schedule->reverse ? code.create<arith::SubIOp>(first, turn).getResult()
+                                     : code.add(first, turn);
   for (const reference::Instruction& instruction : emission.program->instructions)
     if (instruction.kind == Kind::input && emission.schedule->needed[instruction.results[0]])
       bindTensor(declarationOf(instruction.results[0]), token);
@@ -95,8 +94,8 @@ void Emitter::beginToken(Value turn) {
       const int sweep = emission.memory->sweepOf(state);
       const int word = Frame::blocks + 2 * sweep;
       const Value advance = code.word(frame, word + 1, code.getI64Type());
-      const Value old = code.byteAddress(code.word(frame, word, code.pointer),
-                                         code.multiply(turn, advance));
+      const Value old =
+          code.byteAddress(code.word(frame, word, code.pointer), code.multiply(turn, advance));
       const Value offset = code.integer(emission.memory->blocks[sweep].offsets.at(state));
       oldStates[state] = code.address(old, offset);
       if (areNew)

@@ -35,8 +35,8 @@ void Emitter::emitScalars(const Loop& loop) {
       break;
     }
     case Kind::constant:
-      scalars[value] = code.word(frame, emission.memory->frame.tensors[declarationOf(value)],
-                                 code.getF32Type());
+      scalars[value] =
+          code.word(frame, emission.memory->frame.tensors[declarationOf(value)], code.getF32Type());
       break;
     case Kind::position:
       scalars[value] = code.create<arith::SIToFPOp>(code.getF32Type(), token);
@@ -139,10 +139,9 @@ void Emitter::emitCopy(const Copy& copy, bool isStore) {
   const DType dtype = emission.dtypes[copy.declaration];
   const Value buffer = code.address(scratch, code.integer(bufferOf[copy.value]));
   const std::function<void(std::size_t, Value, Value)> descend = [&](std::size_t depth, Value own,
-                                                                    Value call) {
+                                                                     Value call) {
     if (depth < layout.dims.size()) {
-      const Value stride =
-          code.word(frame, word + 2 + static_cast<int>(depth), code.getI64Type());
+      const Value stride = code.word(frame, word + 2 + static_cast<int>(depth), code.getI64Type());
       code.loop(code.integer(0), code.integer(layout.sizes[depth]), {},
                 [&](Value i, const Values&) {
                   descend(depth + 1, code.index(own, i, layout.strides[depth]),

@@ -117,8 +117,7 @@ void Emitter::preload(int value, Element& at) {
 }
 
 /// `vectors` vectors of every row, of whose last the first `tail` elements are there.
-void Emitter::emitColumnBlock(const Pass& pass, Element outer, Value start, int vectors,
-                              int tail) {
+void Emitter::emitColumnBlock(const Pass& pass, Element outer, Value start, int vectors, int tail) {
   const std::string& rows = pass.space[pass.space.size() - 2];
   outer.starts.clear();
   for (int i = 0; i < vectors; ++i)
@@ -168,8 +167,8 @@ void Emitter::emitRow(const Pass& pass, Element& at, int tail, const Values& sum
       Value sum = code.load(place, code.vector);
       for (int i = 0; i < vectors; ++i)
         sum = accumulate(sum,
-                         code.firstLanes(term(reduction, at, i), i + 1 < vectors ? code.lanes : tail,
-                                         identity(isMax)),
+                         code.firstLanes(term(reduction, at, i),
+                                         i + 1 < vectors ? code.lanes : tail, identity(isMax)),
                          isMax);
       code.store(sum, place);
     } else {
@@ -232,10 +231,10 @@ void Emitter::finishRowSums(const Pass& pass, Element& outer) {
       const Value row = code.multiply(group, code.integer(code.lanes));
       Values vectors;
       for (int i = 0; i < code.lanes; ++i)
-        vectors.push_back(code.load(
-            code.address(base, code.index(code.integer(0), code.add(row, code.integer(i)),
-                                          code.lanes)),
-            code.vector));
+        vectors.push_back(
+            code.load(code.address(base, code.index(code.integer(0), code.add(row, code.integer(i)),
+                                                    code.lanes)),
+                      code.vector));
       Element at = outer;
       at.index[rows] = row;
       code.store(code.reduceRows(vectors, isMaximum(reduction)), addressOf(value, at, -1));

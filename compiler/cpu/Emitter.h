@@ -80,8 +80,8 @@ private:
   std::vector<long> bufferOf;           ///< In elements of scratch memory; -1: none.
   long partials = 0;                    ///< Where the sums of rows begin.
   long scratchCount = 0;
-  std::map<int, mlir::Value> scalars;     ///< Of dimensionless values.
-  std::map<int, mlir::Value> tensorAt;    ///< Of each declaration: its pointer at this token.
+  std::map<int, mlir::Value> scalars;   ///< Of dimensionless values.
+  std::map<int, mlir::Value> tensorAt;  ///< Of each declaration: its pointer at this token.
   std::map<int, mlir::Value> oldStates, newStates;  ///< Pointers.
 };
 

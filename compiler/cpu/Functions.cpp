@@ -83,7 +83,8 @@ public:
     Value expMinusOne, power;
     reduce(minimum(maximum(x, number(lowest)), number(highest)), expMinusOne, power, 126);
     const Value half = fused(expMinusOne, power, power);
-    return select(compare(arith::CmpFPredicate::OLT, x, number(lowest)), number(0), add(half, half));
+    return select(compare(arith::CmpFPredicate::OLT, x, number(lowest)), number(0),
+                  add(half, half));
   }
 
   /// exp of a number that is not positive.
@@ -115,8 +116,8 @@ public:
     const Value n = builder.create<arith::SIToFPOp>(type, exponent);
     const Value s = divide(f, add(f, number(2)));
     const Value z = multiply(s, s);
-    const Value tail = multiply(z, polynomial(z, {0.24279078841, 0.28498786688, 0.40000972152,
-                                                  0.66666662693}));
+    const Value tail =
+        multiply(z, polynomial(z, {0.24279078841, 0.28498786688, 0.40000972152, 0.66666662693}));
     const Value half = multiply(number(0.5), multiply(f, f));
     // log(1 + f) = f - (f^2 / 2 - s (f^2 / 2 + tail)), as fdlibm writes it.
     const Value correction = fused(s, add(half, tail), multiply(n, number(9.0580006145e-6)));
@@ -165,8 +166,7 @@ public:
     r = fused(n, number(1.71512451006e-15), r);
     const Value z = multiply(r, r);
     const Value odd = fused(
-        multiply(r, z),
-        polynomial(z, {-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1}), r);
+        multiply(r, z), polynomial(z, {-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1}), r);
     const Value even =
         fused(multiply(z, z),
               polynomial(z, {2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2}),

@@ -143,11 +143,10 @@ private:
           "variant " + program.variant + ": " + declaration.name +
           (isConst ? " must be one f32 number without axes"
                    : " must be f32 and have the shape of the param, [heads, dims]"));
-    const TensorView from =
-        allocate(DType::f32, shapeOf(declaration, {sequences, heads}));
+    const TensorView from = allocate(DType::f32, shapeOf(declaration, {sequences, heads}));
     own.final[declaration.name] = from;
-    sums.push_back({from, to, isConst ? std::vector<std::size_t>{0, 1}
-                                      : std::vector<std::size_t>{0}});
+    sums.push_back(
+        {from, to, isConst ? std::vector<std::size_t>{0, 1} : std::vector<std::size_t>{0}});
   }
 
   /// In fp32, in the order of memory of `from`.

@@ -16,9 +16,9 @@ public:
   /// output o (absent: nothing), and "d.x" for each gradient that is wanted, written: of an input
   /// in its own shape, so that an input with fewer heads gets the sum of all that read it; of a
   /// param [heads, dims]; of a const, one number without axes. `initial` holds the initial states,
-  /// and as "d.S" what the loss sends back to the final state S; `final` takes as "d.S" the gradient
-  /// of the initial state. Sums are in the same order for any number of threads. Errors are those
-  /// of Kernel::run.
+  /// and as "d.S" what the loss sends back to the final state S; `final` takes as "d.S" the
+  /// gradient of the initial state. Sums are in the same order for any number of threads. Errors
+  /// are those of Kernel::run.
   void run(const Call& call) const;
 
 private:

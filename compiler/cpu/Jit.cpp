@@ -118,9 +118,8 @@ void loadDialects(mlir::MLIRContext& context) {
   mlir::registerBuiltinDialectTranslation(context);
   mlir::registerLLVMDialectTranslation(context);
   context.loadDialect<mlir::func::FuncDialect, mlir::scf::SCFDialect, mlir::vector::VectorDialect,
-                      mlir::cf::ControlFlowDialect,
-                      mlir::arith::ArithDialect, mlir::math::MathDialect,
-                      mlir::LLVM::LLVMDialect>();
+                      mlir::cf::ControlFlowDialect, mlir::arith::ArithDialect,
+                      mlir::math::MathDialect, mlir::LLVM::LLVMDialect>();
 }
 
 struct Jit::Code {

@@ -124,9 +124,9 @@ private:
     for (const Instruction& instruction : program.instructions) {
       const int value = instruction.results[0];
       const bool isMap = instruction.kind == Kind::map || instruction.kind == Kind::broadcast;
-      schedule.isInline[value] =
-          instruction.kind == Kind::literal || instruction.kind == Kind::dimension ||
-          (isMap && rank(value) > 1 && !instruction.perHead);
+      schedule.isInline[value] = instruction.kind == Kind::literal ||
+                                 instruction.kind == Kind::dimension ||
+                                 (isMap && rank(value) > 1 && !instruction.perHead);
     }
   }
 
@@ -176,8 +176,7 @@ private:
     std::map<int, int> lastRead;  // Of each state: the last level at which its old value is read.
     const auto read = [&](int value, const Dims& space, int at) {
       for (int state : statesOf(value)) {
-        const bool isSame =
-            space == schedule.dims[program.declarations[state].value];
+        const bool isSame = space == schedule.dims[program.declarations[state].value];
         int& last = lastRead.try_emplace(state, 0).first->second;
         last = std::max(last, at + (isSame ? 0 : 1));
       }
@@ -233,8 +232,7 @@ private:
           }
     }
     for (const auto& [state, own] : at)
-      passAt(false, own, schedule.dims[program.declarations[state].value])
-          .updates.push_back(state);
+      passAt(false, own, schedule.dims[program.declarations[state].value]).updates.push_back(state);
   }
 
   void emit(bool perHead, std::vector<Step>& steps) {
@@ -253,7 +251,8 @@ private:
     if (!perHead)
       for (int output : schedule.outputs)
         if (rank(program.declarations[output].value) > 1)
-          steps.push_back({Step::Kind::store, {}, {}, {output, program.declarations[output].value}});
+          steps.push_back(
+              {Step::Kind::store, {}, {}, {output, program.declarations[output].value}});
   }
 
   static bool isTensor(const Instruction& instruction) {
@@ -266,8 +265,8 @@ private:
       if (!schedule.needed[value] || instruction.perHead != perHead || !isTensor(instruction) ||
           rank(value) < 2)
         continue;
-      const auto kind = instruction.kind == Kind::input ? Declaration::Kind::input
-                                                        : Declaration::Kind::param;
+      const auto kind =
+          instruction.kind == Kind::input ? Declaration::Kind::input : Declaration::Kind::param;
       steps.push_back(
           {Step::Kind::load, {}, {}, {findDeclaration(program, kind, instruction.name), value}});
     }

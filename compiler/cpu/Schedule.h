@@ -49,7 +49,7 @@ struct Step {
 
 struct Schedule {
   bool reverse = false;
-  std::vector<Dims> dims;  ///< Of each value of the program, in the order of memory.
+  std::vector<Dims> dims;      ///< Of each value of the program, in the order of memory.
   std::vector<bool> isInline;  ///< Evaluated wherever it is needed.
   std::vector<bool> needed;
   std::vector<Step> head;   ///< Once before the first token: what depends on params alone.

@@ -10,10 +10,10 @@ namespace lathe::cpu {
 /// States that go through the sequence in one direction at once. All numbers index
 /// Program::declarations.
 struct Sweep {
-  bool reverse = false;       ///< From the last token to the first.
-  std::vector<int> updates;   ///< The states that it carries from token to token.
-  std::vector<int> reads;     ///< States of earlier sweeps, read as they were at each token.
-  std::vector<int> outputs;   ///< What it writes, where it runs for its outputs.
+  bool reverse = false;         ///< From the last token to the first.
+  std::vector<int> updates;     ///< The states that it carries from token to token.
+  std::vector<int> reads;       ///< States of earlier sweeps, read as they were at each token.
+  std::vector<int> outputs;     ///< What it writes, where it runs for its outputs.
   std::vector<int> recomputed;  ///< The earlier sweeps that hold `reads`, each after those that it
                                 ///< needs in turn.
 };

@@ -126,9 +126,9 @@ TEST(Sweeps, SequencesInOneRowAreApart) {
     for (const auto& [name, tensor] : expected.outputs) {
       const Tensor& whole = all.outputs.at(name);
       const auto width = static_cast<std::int64_t>(whole.data.size()) / 40;
-      const Tensor part{tensor.shape,
-                        {whole.data.begin() + first * width,
-                         whole.data.begin() + (first + length) * width}};
+      const Tensor part{
+          tensor.shape,
+          {whole.data.begin() + first * width, whole.data.begin() + (first + length) * width}};
       EXPECT_LE(distance(part, tensor), tolerance) << name << " of " << length << " tokens";
     }
     first += length;
