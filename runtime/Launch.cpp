@@ -1,9 +1,11 @@
 #include "runtime/Launch.h"
 
+#include "compiler/plan/Dims.h"
 #include "runtime/Binding.h"
 
 #include <algorithm>
 #include <cstring>
+#include <stdexcept>
 #include <utility>
 
 namespace lathe {
@@ -21,9 +23,19 @@ bool Binder::Slot::written() const {
   return kind == Operand::Kind::output || role == KernelSource::Slot::Role::final;
 }
 
-Binder::Binder(const Plan& plan, const KernelSource& source, const Signature& signature)
+static Signature completed(const Plan& plan, Signature signature) {
+  try {
+    signature.dims = completeDims(plan.variant, plan.rules, signature.dims);
+  } catch (const std::invalid_argument& error) {
+    throw ArgumentError(error.what());
+  }
+  return signature;
+}
+
+Binder::Binder(const Plan& plan, const KernelSource& source, const Signature& given)
     : variant(plan.variant), entry(source.entry), threads(source.threads),
       sharedBytes(unsigned(source.sharedBytes)), tiles(source.tilesPerHead) {
+  const Signature signature = completed(plan, given);
   for (const KernelSource::Slot& slot : source.tensors) {
     expected.push_back(binding::slotOf(plan, slot, signature));
     expected.back().apart =

@@ -15,6 +15,9 @@ KernelSource emit(const Plan& plan, Family family, const Signature& signature, c
 namespace cuda {
 
 void checkSignature(const Plan& plan, const Signature& signature) {
+  if (!plan.noKernel.empty())
+    throw std::invalid_argument("variant '" + plan.variant +
+                                "' has no GPU kernel yet: " + plan.noKernel);
   constexpr int maxDim = 256;
   for (const std::string& dim : plan.dims) {
     auto found = signature.dims.find(dim);

@@ -19,22 +19,32 @@ public:
 
   mlir::Value literal(double value);
   mlir::Value dim(llvm::StringRef name);
+  mlir::Value position();
+  mlir::Value index(llvm::StringRef dim);
   mlir::Value map(Op op, mlir::ValueRange operands);
   mlir::Value sum(mlir::Value input, llvm::StringRef dim);
   mlir::Value max(mlir::Value input, llvm::StringRef dim);
   /// At least one of the operands has the dimension.
   mlir::Value contract(mlir::Value lhs, mlir::Value rhs, llvm::StringRef dim);
+  mlir::Value rotate(mlir::Value input, llvm::StringRef dim);
+  mlir::Value taylor(mlir::Value input, llvm::StringRef dim, llvm::StringRef features);
+  mlir::Value taylorAdjoint(mlir::Value input, mlir::Value adjoint, llvm::StringRef dim,
+                            llvm::StringRef features);
   /// `input` with the dimensions of `type` too; itself where it has them all.
   mlir::Value broadcast(mlir::Value input, ValueType type);
 
-  /// The dimensions of all of `values`, without `removed`.
-  ValueType unite(mlir::ValueRange values, llvm::StringRef removed = "");
+  /// The dimensions of all of `values`, without `removed`, with `added`.
+  ValueType unite(mlir::ValueRange values, llvm::StringRef removed = "",
+                  llvm::StringRef added = "");
 
   VariantOp variant;
 
 private:
   mlir::Location location = mlir::UnknownLoc::get(getContext());
 };
+
+/// The value of an update in normal form by single operations, built at the builder's place.
+mlir::Value expand(TokenBuilder& builder, AffineOp affine);
 
 /// The type of a value of the token program.
 inline ValueType typeOf(mlir::Value value) { return llvm::cast<ValueType>(value.getType()); }

@@ -88,6 +88,19 @@ ValueType VariantOp::valueType(ArrayRef<StringAttr> names) {
   return ValueType::get(getContext(), ordered);
 }
 
+DimRules VariantOp::dimRules() {
+  DimRules rules;
+  if (const auto derived = (*this)->getAttrOfType<ArrayAttr>(derivedAttr))
+    for (const auto words : derived.getAsRange<ArrayAttr>()) {
+      const auto word = [&](unsigned at) { return llvm::cast<StringAttr>(words[at]).str(); };
+      rules.derived.push_back({word(0), word(1), word(2)});
+    }
+  for (RotateOp rotate : getBody().getOps<RotateOp>())
+    if (!llvm::is_contained(rules.even, rotate.getDim()))
+      rules.even.push_back(rotate.getDim().str());
+  return rules;
+}
+
 StateOp VariantOp::findState(StringRef name) {
   for (StateOp state : getBody().getOps<StateOp>())
     if (state.getName() == name)

@@ -1,6 +1,7 @@
 // The lathe dialect: what LatheOps.td declares, as C++.
 #pragma once
 
+#include "compiler/plan/Plan.h"
 #include "mlir/Bytecode/BytecodeOpInterface.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -25,6 +26,13 @@ inline constexpr llvm::StringLiteral sourceDim = "source";
 
 /// What the adjoint program calls the gradient of a declaration; no name of a spec has a dot.
 inline std::string gradientName(llvm::StringRef name) { return "d." + name.str(); }
+
+/// What the normal form calls the logarithm of what a state, the first of those that share it, is
+/// divided by.
+inline std::string scaleName(llvm::StringRef name) { return name.str() + ".log_scale"; }
+
+/// The attribute of a variant that says which of its dimensions follow from others.
+inline constexpr llvm::StringLiteral derivedAttr = "derived";
 
 }  // namespace lathe
 

@@ -31,6 +31,11 @@ class Lathe_Declaration<string mnemonic, list<Trait> traits = []>
 def Lathe_VariantOp : Lathe_Op<"variant", [
     IsolatedFromAbove, SingleBlock, NoTerminator, NoRegionArguments, Symbol]> {
   let summary = "What one variant computes for a token, or for a chunk of tokens, of one head";
+  let description = [{
+    The attribute `derived` says which dimensions have a size that follows from another's:
+
+        lathe.variant @based (K, V, F) attributes {derived = [["F", "taylor2", "K"]]} { ... }
+  }];
   let arguments = (ins SymbolNameAttr:$sym_name, StrArrayAttr:$dims, UnitAttr:$chunked);
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = [{
@@ -43,6 +48,8 @@ def Lathe_VariantOp : Lathe_Op<"variant", [
     /// The `lathe.state` or `lathe.update` of this name; null where there is none.
     StateOp findState(llvm::StringRef name);
     UpdateOp findUpdate(llvm::StringRef name);
+    /// What the sizes of the dimensions must keep.
+    DimRules dimRules();
   }];
 }
 
@@ -171,6 +178,60 @@ def Lathe_BroadcastOp : Lathe_TokenOp<"broadcast", [Pure]> {
   let assemblyFormat = "$input attr-dict `:` type($input) `->` type($result)";
   let hasVerifier = 1;
   let hasFolder = 1;
+}
+
+//===- Features ----------------------------------------------------------------------------===//
+
+def Lathe_IndexOp : Lathe_TokenOp<"index", [Pure]> {
+  let summary = "The index along a dimension, from 0";
+  let arguments = (ins StrAttr:$dim);
+  let results = (outs Lathe_Value:$result);
+  let assemblyFormat = "$dim attr-dict `:` type($result)";
+  let hasVerifier = 1;
+}
+
+def Lathe_RotateOp : Lathe_TokenOp<"rotate", [Pure]> {
+  let summary = "The two halves along a dimension of even size n, exchanged: (x1, x2) to (-x2, x1)";
+  let description = [{
+    y_d = -x_{d + n/2} for d < n/2, else x_{d - n/2}. Its adjoint is its negation.
+  }];
+  let arguments = (ins Lathe_Value:$input, StrAttr:$dim);
+  let results = (outs Lathe_Value:$result);
+  let assemblyFormat = "$input `over` $dim attr-dict `:` type($input) `->` type($result)";
+  let hasVerifier = 1;
+}
+
+def Lathe_TaylorOp : Lathe_TokenOp<"taylor", [Pure]> {
+  let summary = "Second-order Taylor features: 1, x_i, then x_i x_j / sqrt(2) row by row";
+  let description = [{
+    The products of two such values, summed over `to`, are 1 + x.y + (x.y)^2 / 2. `to` has the size
+    1 + n + n * n, n that of `over`.
+
+        %1 = lathe.taylor %q over "K" to "F" : <K> -> <F>
+  }];
+  let arguments = (ins Lathe_Value:$input, StrAttr:$dim, StrAttr:$features);
+  let results = (outs Lathe_Value:$result);
+  let assemblyFormat = [{
+    $input `over` $dim `to` $features attr-dict `:` type($input) `->` type($result)
+  }];
+  let hasVerifier = 1;
+}
+
+def Lathe_TaylorAdjointOp : Lathe_TokenOp<"taylor_adjoint", [Pure]> {
+  let summary = "The gradient of x where d is that of its Taylor features";
+  let description = [{
+    dx_i = d_{1+i} + sum_j (d_ij + d_ji) x_j / sqrt(2), where d_ij is the element of d at the
+    feature of x_i x_j.
+
+        %1 = lathe.taylor_adjoint %q, %d over "K" to "F" : <K>, <F> -> <K>
+  }];
+  let arguments = (ins Lathe_Value:$input, Lathe_Value:$adjoint, StrAttr:$dim, StrAttr:$features);
+  let results = (outs Lathe_Value:$result);
+  let assemblyFormat = [{
+    $input `,` $adjoint `over` $dim `to` $features attr-dict
+    `:` type($input) `,` type($adjoint) `->` type($result)
+  }];
+  let hasVerifier = 1;
 }
 
 //===- Normal form -------------------------------------------------------------------------===//

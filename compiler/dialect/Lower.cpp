@@ -1,9 +1,8 @@
 #include "compiler/dialect/Lower.h"
 
-#include "compiler/dialect/Build.h"
+#include "compiler/dialect/Features.h"
 
 #include "llvm/ADT/StringMap.h"
-#include "llvm/ADT/StringSwitch.h"
 
 using namespace mlir;
 
@@ -13,9 +12,22 @@ namespace {
 
 using Kind = spec::Statement::Kind;
 
-/// Keeps the squares of a norm away from zero, as the kernels of flash-linear-attention do (l2norm,
-/// rmsnorm).
-constexpr double normEpsilon = 1e-6;
+/// A value of the token program. In `direction both`, what is read from the states stays in two
+/// parts as long as they only scale: that of the forward states, and that of the reverse ones, null
+/// for none. Their sum is the value.
+struct Parts {
+  Value forward;
+  Value reverse = nullptr;
+};
+
+/// A state as it stands at a line of the spec.
+struct StateValues {
+  Value forward;
+  Value reverse;  ///< In `direction both`: the state that goes the other way; else null.
+  /// `reverse` without what the updates of this token added to it: this token is in `forward`
+  /// already. Null where nothing is left.
+  Value rest;
+};
 
 class VariantLowering {
 public:
@@ -32,9 +44,11 @@ public:
     for (const spec::Statement& statement : spec.statements) {
       if (statement.kind != Kind::state)
         continue;
-      const Value value = values[statement.name];
+      const StateValues& state = states[statement.name];
       builder.setLoc(updates.lookup(statement.name).value_or(locationOf(statement.span)));
-      builder.create<UpdateOp>(builder.loc(), statement.name, value);
+      builder.create<UpdateOp>(builder.loc(), statement.name, state.forward);
+      if (spec.both)
+        builder.create<UpdateOp>(builder.loc(), spec::reverseName(statement.name), state.reverse);
     }
   }
 
@@ -43,6 +57,11 @@ private:
     llvm::SmallVector<StringRef> dims(spec.dims.begin(), spec.dims.end());
     auto op = module.create<VariantOp>(locationOf(spec.span), module.getStringAttr(spec.name),
                                        module.getStrArrayAttr(dims), UnitAttr());
+    llvm::SmallVector<Attribute> derived;
+    for (const spec::Derivation& one : spec.derived)
+      derived.push_back(module.getStrArrayAttr({one.dim, one.function, one.from}));
+    if (!derived.empty())
+      op->setAttr(derivedAttr, module.getArrayAttr(derived));
     op.getBody().emplaceBlock();
     return op;
   }
@@ -75,32 +94,26 @@ private:
     const UnitAttr log = statement.log ? builder.getUnitAttr() : UnitAttr();
     switch (statement.kind) {
     case Kind::input:
-      values[name] = builder.create<InputOp>(loc, type, builder.getStringAttr(name), log, stored);
+      values[name] = {builder.create<InputOp>(loc, type, builder.getStringAttr(name), log, stored)};
       return;
     case Kind::param:
-      values[name] = builder.create<ParamOp>(loc, type, builder.getStringAttr(name), log, stored);
+      values[name] = {builder.create<ParamOp>(loc, type, builder.getStringAttr(name), log, stored)};
       return;
     case Kind::state:
-      values[name] =
-          builder.create<StateOp>(loc, type, builder.getStringAttr(name), UnitAttr(), stored);
-      return;
+      return declareState(statement, type, stored);
     case Kind::constant: {
-      const Value initial = lower(*statement.value);
-      values[name] = builder.create<ConstantOp>(loc, type, builder.getStringAttr(name), initial);
+      const Value initial = joined(lower(*statement.value));
+      values[name] = {builder.create<ConstantOp>(loc, type, builder.getStringAttr(name), initial)};
       return;
     }
     case Kind::let:
       values[name] = lower(*statement.value);
       return;
-    case Kind::update: {
-      const Value value = lower(*statement.value);
-      builder.setLoc(loc);
-      values[name] = builder.broadcast(value, lathe::typeOf(values[name]));
+    case Kind::update:
       updates[name] = loc;
-      return;
-    }
+      return update(*statement.value, states[name], loc);
     case Kind::output: {
-      const Value value = lower(*statement.value);
+      const Value value = joined(lower(*statement.value));
       builder.setLoc(loc);
       builder.create<OutputOp>(loc, builder.getStringAttr(name), builder.broadcast(value, type),
                                stored);
@@ -109,24 +122,43 @@ private:
     }
   }
 
-  Value lower(const spec::Expr& expr) {
-    if (expr.kind == spec::Expr::Kind::name) {
-      if (const auto found = values.find(expr.name); found != values.end())
-        return found->second;
-      builder.setLoc(locationOf(expr.span));
-      if (expr.name == "position")
-        return builder.create<PositionOp>(builder.loc(), typeOf({}));
-      return builder.dim(expr.name);
-    }
-    llvm::SmallVector<Value> args;
+  void declareState(const spec::Statement& statement, ValueType type, ArrayAttr stored) {
+    const auto create = [&](const std::string& name, bool reverse) -> Value {
+      return builder.create<StateOp>(builder.loc(), type, builder.getStringAttr(name),
+                                     reverse ? builder.getUnitAttr() : UnitAttr(), stored);
+    };
+    StateValues& state = states[statement.name];
+    state.forward = create(statement.name, statement.reverse);
+    if (spec.both)
+      state.reverse = state.rest = create(spec::reverseName(statement.name), true);
+  }
+
+  /// An update is linear in the states, so that its part in the reverse ones is what is left of
+  /// them.
+  void update(const spec::Expr& expr, StateValues& state, Location loc) {
+    const ValueType type = lathe::typeOf(state.forward);
+    const auto whole = [&](Value value) { return value ? builder.broadcast(value, type) : value; };
+    isUpdate = true;
+    const Parts parts = lower(expr);
+    isReverse = true;
+    const Value reverse = spec.both ? lower(expr).forward : Value();
+    isReverse = isUpdate = false;
+    builder.setLoc(loc);
+    state = {whole(parts.forward), whole(reverse), whole(parts.reverse)};
+  }
+
+  Parts lower(const spec::Expr& expr) {
+    if (expr.kind == spec::Expr::Kind::name)
+      return lowerName(expr);
+    llvm::SmallVector<Parts> args;
     for (const auto& arg : expr.args)
       args.push_back(lower(*arg));
     builder.setLoc(locationOf(expr.span));
     switch (expr.kind) {
     case spec::Expr::Kind::number:
-      return builder.literal(expr.number);
+      return {builder.literal(expr.number)};
     case spec::Expr::Kind::negate:
-      return builder.map(Op::negate, args);
+      return apply(args[0], [&](Value part) { return builder.map(Op::negate, part); });
     case spec::Expr::Kind::binary:
       return binary(expr, args);
     default:
@@ -134,69 +166,92 @@ private:
     }
   }
 
-  Value binary(const spec::Expr& expr, ArrayRef<Value> args) {
+  Parts lowerName(const spec::Expr& expr) {
+    if (const auto found = states.find(expr.name); found != states.end()) {
+      const StateValues& state = found->second;
+      return isReverse ? Parts{state.reverse} : Parts{state.forward, state.rest};
+    }
+    if (const auto found = values.find(expr.name); found != values.end())
+      return found->second;
+    builder.setLoc(locationOf(expr.span));
+    return {expr.name == "position" ? builder.position() : builder.dim(expr.name)};
+  }
+
+  Parts binary(const spec::Expr& expr, ArrayRef<Parts> args) {
     switch (expr.op) {
     case spec::BinaryOp::add:
-      return builder.map(Op::add, args);
+      return add(args[0], args[1], Op::add);
     case spec::BinaryOp::subtract:
-      return builder.map(Op::subtract, args);
+      return add(args[0], args[1], Op::subtract);
     case spec::BinaryOp::multiply:
-      return builder.map(Op::multiply, args);
-    case spec::BinaryOp::divide:
-      return builder.map(Op::divide, args);
+      return scale(args[0], args[1],
+                   [&](Value a, Value b) { return builder.map(Op::multiply, {a, b}); });
+    case spec::BinaryOp::divide: {
+      const Value divisor = joined(args[1]);
+      return apply(args[0], [&](Value part) { return builder.map(Op::divide, {part, divisor}); });
+    }
     case spec::BinaryOp::contract:
-      return builder.contract(args[0], args[1], expr.contracted);
+      return reduced(expr, scale(args[0], args[1], [&](Value a, Value b) {
+                       return builder.contract(a, b, expr.contracted);
+                     }));
     }
     llvm_unreachable("every binary operator is in the switch");
   }
 
-  Value call(const spec::Expr& expr, ArrayRef<Value> args) {
-    const StringRef name = expr.name;
-    if (name == "clamp")
-      return builder.map(Op::minimum, {builder.map(Op::maximum, {args[0], args[1]}), args[2]});
-    const StringRef dim = expr.args[0]->dims.empty() ? "" : StringRef(expr.args[0]->dims[0]);
-    if (name == "sum")
-      return builder.sum(args[0], dim);
-    if (name == "l2norm" || name == "rmsnorm") {
-      Value square = builder.sum(builder.map(Op::multiply, {args[0], args[0]}), dim);
-      if (name == "rmsnorm")
-        square = builder.map(Op::divide, {square, builder.dim(dim)});
-      const Value padded = builder.map(Op::add, {square, builder.literal(normEpsilon)});
-      return builder.map(Op::multiply, {args[0], builder.map(Op::rsqrt, padded)});
-    }
-    if (name == "softmax") {
-      const Value shifted = builder.map(Op::subtract, {args[0], builder.max(args[0], dim)});
-      const Value weights = builder.map(Op::exp, shifted);
-      return builder.map(Op::divide, {weights, builder.sum(weights, dim)});
-    }
-    const std::optional<Op> op = llvm::StringSwitch<std::optional<Op>>(name)
-                                     .Case("exp", Op::exp)
-                                     .Case("log", Op::log)
-                                     .Case("sigmoid", Op::sigmoid)
-                                     .Case("logsigmoid", Op::logsigmoid)
-                                     .Case("softplus", Op::softplus)
-                                     .Case("tanh", Op::tanh)
-                                     .Case("relu", Op::relu)
-                                     .Case("silu", Op::silu)
-                                     .Case("elu", Op::elu)
-                                     .Case("abs", Op::abs)
-                                     .Case("sqrt", Op::sqrt)
-                                     .Case("rsqrt", Op::rsqrt)
-                                     .Case("min", Op::minimum)
-                                     .Case("max", Op::maximum)
-                                     .Default(std::nullopt);
-    if (!op)
-      llvm::report_fatal_error("the checker accepted a function that lowering does not know: " +
-                               name);
-    return builder.map(*op, args);
+  Parts add(const Parts& a, const Parts& b, Op op) {
+    Parts sum{builder.map(op, {a.forward, b.forward}), a.reverse};
+    if (b.reverse && a.reverse)
+      sum.reverse = builder.map(op, {a.reverse, b.reverse});
+    else if (b.reverse)
+      sum.reverse = op == Op::subtract ? builder.map(Op::negate, b.reverse) : b.reverse;
+    return sum;
+  }
+
+  /// A product, of which one side may be in parts.
+  template <typename Multiply> Parts scale(const Parts& a, const Parts& b, Multiply multiply) {
+    if (a.reverse && b.reverse)
+      return {multiply(joined(a), joined(b))};
+    if (b.reverse)
+      return apply(b, [&](Value part) { return multiply(a.forward, part); });
+    return apply(a, [&](Value part) { return multiply(part, b.forward); });
+  }
+
+  template <typename Function> Parts apply(const Parts& parts, Function function) {
+    return {function(parts.forward), parts.reverse ? function(parts.reverse) : Value()};
+  }
+
+  Value joined(const Parts& parts) {
+    return parts.reverse ? builder.map(Op::add, {parts.forward, parts.reverse}) : parts.forward;
+  }
+
+  /// What is read from the states is one value; matrices stay in their parts.
+  Parts reduced(const spec::Expr& expr, const Parts& parts) {
+    return expr.dims.size() > 1 || isUpdate ? parts : Parts{joined(parts)};
+  }
+
+  Parts call(const spec::Expr& expr, ArrayRef<Parts> args) {
+    const spec::Dims& dims = expr.args[0]->dims;
+    const StringRef dim = dims.empty() ? "" : StringRef(dims[0]);
+    if (expr.name == "sum")
+      return reduced(expr, apply(args[0], [&](Value part) {
+                       return builder.sum(builder.broadcast(part, typeOf(dims)), dim);
+                     }));
+    llvm::SmallVector<Value> whole;
+    for (const Parts& arg : args)
+      whole.push_back(joined(arg));
+    return {buildCall(builder, expr.name, whole, dim,
+                      expr.dims.empty() ? "" : StringRef(expr.dims[0]))};
   }
 
   const spec::Variant& spec;
   StringAttr fileName;
   VariantOp variant;
   TokenBuilder builder;
-  llvm::StringMap<Value> values;  ///< What each name means at this point of the token.
+  llvm::StringMap<Parts> values;  ///< What each name means at this point of the token.
+  llvm::StringMap<StateValues> states;
   llvm::StringMap<std::optional<Location>> updates;
+  bool isUpdate = false;   ///< The expression at hand is that of an update ...
+  bool isReverse = false;  ///< ... of reverse states.
 };
 
 }  // namespace

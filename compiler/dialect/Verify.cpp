@@ -82,7 +82,7 @@ static LogicalResult verifyStored(Operation& op, ValueType type) {
 }
 
 LogicalResult VariantOp::verifyRegions() {
-  if (failed(verifyDims(*this)) || failed(verifyStates(*this)))
+  if (failed(verifyDims(*this)) || failed(verifyDerived(*this)) || failed(verifyStates(*this)))
     return failure();
   llvm::StringSet<> declared, outputs;
   for (Operation& op : getBody().front()) {

@@ -40,6 +40,7 @@ public:
     plan.variant = variant.getSymName().str();
     for (StringAttr dim : variant.getDims().getAsRange<StringAttr>())
       plan.dims.push_back(dim.str());
+    plan.rules = variant.dimRules();
     for (Operation& op : variant.getBody().front())
       declare(op);
     for (StateOp state : variant.getBody().getOps<StateOp>())
@@ -48,20 +49,49 @@ public:
       add(op);
     for (UpdateOp update : variant.getBody().getOps<UpdateOp>())
       plan.operands[states.lookup(update.getName())].value = nodes.lookup(update.getValue());
-    NoScan why;
-    plan.scan = findScanForm(plan, why);
-    if (!plan.scan) {
-      Operation* at = variant;
-      for (const auto& [op, index] : operands)
-        if (index == why.operand)
-          at = op;
-      plan.remarks.push_back(placeOf(at->getLoc()));
-      plan.remarks.back().text = "the scan family does not run it: " + why.reason;
-    }
+    if (!findObstacle())
+      findScan();
     return std::move(plan);
   }
 
 private:
+  void remark(Operation* at, const std::string& text) {
+    plan.remarks.push_back(placeOf(at->getLoc()));
+    plan.remarks.back().text = text;
+  }
+
+  void findScan() {
+    NoScan why;
+    plan.scan = findScanForm(plan, why);
+    if (plan.scan)
+      return;
+    Operation* at = variant;
+    for (const auto& [op, index] : operands)
+      if (index == why.operand)
+        at = op;
+    remark(at, "the scan family does not run it: " + why.reason);
+  }
+
+  /// Whether something in the variant is beyond every kernel family; then the plan says what.
+  bool findObstacle() {
+    for (Operation& op : variant.getBody().front()) {
+      llvm::TypeSwitch<Operation*>(&op)
+          .Case([&](StateOp state) {
+            if (state.getReverse())
+              plan.noKernel = "the state " + state.getName().str() + " goes in reverse";
+          })
+          .Case<TaylorOp, TaylorAdjointOp>(
+              [&](auto) { plan.noKernel = "no kernel forms Taylor features"; })
+          .Case<IndexOp, RotateOp>(
+              [&](auto) { plan.noKernel = "no kernel turns pairs of elements by their position"; });
+      if (plan.noKernel.empty())
+        continue;
+      remark(&op, "no GPU kernel runs it yet: " + plan.noKernel);
+      return true;
+    }
+    return false;
+  }
+
   void declare(Operation& op) {
     llvm::TypeSwitch<Operation*>(&op)
         .Case([&](InputOp input) {
@@ -97,8 +127,10 @@ private:
         operand.dims.push_back(dim.str());
     }
     operands[op] = index;
-    if (kind == Operand::Kind::state)
+    if (kind == Operand::Kind::state) {
+      operand.reverse = llvm::cast<StateOp>(op).getReverse();
       states[name] = index;
+    }
   }
 
   void add(Operation& op) {
@@ -117,10 +149,23 @@ private:
     node.dims = namesOf(typeOf(op.getResult(0)));
     for (Value operand : op.getOperands())
       node.args.push_back(nodes.lookup(operand));
+    if (auto running = llvm::dyn_cast<RunningMaxOp>(op))
+      node.args = {decayedMaximum(running), node.args[2]};
     const int index = static_cast<int>(plan.nodes.size());
     describe(op, node, index);
     nodes[op.getResult(0)] = index;
     plan.nodes.push_back(std::move(node));
+  }
+
+  /// What a running maximum was, after its decay.
+  int decayedMaximum(RunningMaxOp running) {
+    Node sum;
+    sum.kind = Node::Kind::map;
+    sum.op = Op::add;
+    sum.args = {nodes.lookup(running.getState()), nodes.lookup(running.getDecay())};
+    sum.dims = namesOf(typeOf(running));
+    plan.nodes.push_back(std::move(sum));
+    return static_cast<int>(plan.nodes.size()) - 1;
   }
 
   void describe(Operation& op, Node& node, int index) {
@@ -148,6 +193,10 @@ private:
           node.kind = Node::Kind::map;
           node.op = *scalarOpOf(map);
         })
+        .Case([&](RunningMaxOp) {
+          node.kind = Node::Kind::map;
+          node.op = Op::maximum;
+        })
         .Case([&](SumOp sum) {
           node.kind = Node::Kind::sum;
           node.name = sum.getDim().str();
@@ -159,6 +208,22 @@ private:
         .Case([&](ContractOp contract) {
           node.kind = Node::Kind::contract;
           node.name = contract.getDim().str();
+        })
+        .Case([&](IndexOp along) {
+          node.kind = Node::Kind::index;
+          node.name = along.getDim().str();
+        })
+        .Case([&](RotateOp rotate) {
+          node.kind = Node::Kind::rotate;
+          node.name = rotate.getDim().str();
+        })
+        .Case([&](TaylorOp taylor) {
+          node.kind = Node::Kind::taylor;
+          node.name = taylor.getDim().str();
+        })
+        .Case([&](TaylorAdjointOp taylor) {
+          node.kind = Node::Kind::taylorAdjoint;
+          node.name = taylor.getDim().str();
         })
         .Case([&](AffineOp affine) {
           node.kind = Node::Kind::affine;

@@ -1,6 +1,6 @@
 // A plan as JSON and back: for `lathe explain`, and for programs that keep plans without the
 // compiler.
-#include "compiler/plan/Plan.h"
+#include "compiler/plan/Dims.h"
 
 #include <array>
 #include <cmath>
@@ -18,7 +18,7 @@ template <typename Enum> struct Named {
   const char* name;
 };
 
-constexpr std::array<Named<Node::Kind>, 11> nodeKinds{{
+constexpr std::array<Named<Node::Kind>, 15> nodeKinds{{
     {Node::Kind::operand, "operand"},
     {Node::Kind::constant, "constant"},
     {Node::Kind::override_, "override"},
@@ -30,6 +30,10 @@ constexpr std::array<Named<Node::Kind>, 11> nodeKinds{{
     {Node::Kind::contract, "contract"},
     {Node::Kind::affine, "affine"},
     {Node::Kind::max, "max"},
+    {Node::Kind::index, "index"},
+    {Node::Kind::rotate, "rotate"},
+    {Node::Kind::taylor, "taylor"},
+    {Node::Kind::taylorAdjoint, "taylor adjoint"},
 }};
 
 constexpr std::array<Named<Operand::Kind>, 5> operandKinds{{
@@ -107,9 +111,12 @@ void checkNode(const Plan& plan, std::size_t at) {
     break;
   case Node::Kind::sum:
   case Node::Kind::max:
+  case Node::Kind::rotate:
+  case Node::Kind::taylor:
     fewest = most = 1;
     break;
   case Node::Kind::contract:
+  case Node::Kind::taylorAdjoint:
     fewest = most = 2;
     break;
   case Node::Kind::affine:
@@ -119,6 +126,7 @@ void checkNode(const Plan& plan, std::size_t at) {
   case Node::Kind::constant:
   case Node::Kind::dimension:
   case Node::Kind::position:
+  case Node::Kind::index:
     break;
   }
   if (node.args.size() < fewest || node.args.size() > most)
@@ -128,6 +136,8 @@ void checkNode(const Plan& plan, std::size_t at) {
 
 void check(const Plan& plan) {
   const std::size_t nodes = plan.nodes.size(), operands = plan.operands.size();
+  for (const DerivedDim& derived : plan.rules.derived)
+    derivedSize(derived.function, 1);
   for (std::size_t at = 0; at < nodes; ++at)
     checkNode(plan, at);
   for (const Operand& operand : plan.operands)
@@ -202,6 +212,8 @@ static void to_json(json& out, const Operand& operand) {
          {"log", operand.log},
          {"value", operand.value},
          {"line", operand.line}};
+  if (operand.reverse)
+    out["reverse"] = true;
 }
 
 static void from_json(const json& in, Operand& operand) {
@@ -211,6 +223,7 @@ static void from_json(const json& in, Operand& operand) {
   in.at("log").get_to(operand.log);
   in.at("value").get_to(operand.value);
   in.at("line").get_to(operand.line);
+  operand.reverse = in.value("reverse", false);
 }
 
 static void to_json(json& out, const Recurrence& recurrence) {
@@ -266,6 +279,16 @@ static void from_json(const json& in, ScanForm& scan) {
   in.at("normaliserRead").get_to(scan.normaliserRead);
 }
 
+static void to_json(json& out, const DerivedDim& derived) {
+  out = {{"dim", derived.dim}, {"function", derived.function}, {"from", derived.from}};
+}
+
+static void from_json(const json& in, DerivedDim& derived) {
+  in.at("dim").get_to(derived.dim);
+  in.at("function").get_to(derived.function);
+  in.at("from").get_to(derived.from);
+}
+
 static void to_json(json& out, const Remark& remark) {
   out = {{"line", remark.line}, {"column", remark.column}, {"text", remark.text}};
 }
@@ -282,6 +305,12 @@ void to_json(json& out, const Plan& plan) {
          {"recurrences", plan.recurrences}, {"remarks", plan.remarks}};
   if (plan.scan)
     out["scan"] = *plan.scan;
+  if (!plan.rules.derived.empty())
+    out["derived"] = plan.rules.derived;
+  if (!plan.rules.even.empty())
+    out["even"] = plan.rules.even;
+  if (!plan.noKernel.empty())
+    out["noKernel"] = plan.noKernel;
 }
 
 void from_json(const json& in, Plan& plan) {
@@ -298,6 +327,9 @@ void from_json(const json& in, Plan& plan) {
       from_json(in.at("scan"), scan);
       read.scan = scan;
     }
+    read.rules.derived = in.value("derived", std::vector<DerivedDim>{});
+    read.rules.even = in.value("even", std::vector<std::string>{});
+    read.noKernel = in.value("noKernel", "");
     check(read);
     plan = std::move(read);
   } catch (const json::exception& error) {

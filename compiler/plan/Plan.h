@@ -55,6 +55,11 @@ struct Node {
     contract,   ///< args[0] times args[1], summed over the dimension `name`.
     affine,     ///< The update of a state in normal form: `affine` indexes Plan::recurrences.
     max,        ///< The maximum of args[0] over the dimension `name` (of softmax).
+    index,      ///< The index along the dimension `name`.
+    rotate,     ///< args[0] with its halves along `name` exchanged: (x1, x2) to (-x2, x1).
+    taylor,     ///< The Taylor features of args[0], over `name`.
+    taylorAdjoint,  ///< The gradient of args[0], over `name`, where args[1] is that of its
+                    ///< features.
   };
 
   Kind kind;
@@ -80,7 +85,8 @@ struct Operand {
   bool log = false;               ///< An `in log` gate.
   int value =
       -1;  ///< Output: the node that it is. State: the node of its new value. Constant: its node.
-  int line = 0;  ///< Of its declaration in the spec, for #line and error texts.
+  int line = 0;          ///< Of its declaration in the spec, for #line and error texts.
+  bool reverse = false;  ///< A state that goes from the last token to the first.
 };
 
 /// S' = exp(logDecay) * S + sum_r left_r (right_r @ S) + sum_s key_s * value_s, every field a node.
@@ -117,6 +123,17 @@ struct ScanForm {
   int normaliserRead = -1;   ///< ... and the contract node that is query @ normaliser.
 };
 
+/// A dimension whose size follows from that of another, n: `taylor2` gives 1 + n + n * n.
+struct DerivedDim {
+  std::string dim, function, from;
+};
+
+/// What the sizes of a call must keep (compiler/plan/Dims.h).
+struct DimRules {
+  std::vector<DerivedDim> derived;
+  std::vector<std::string> even;  ///< Their halves are exchanged (rope).
+};
+
 struct Remark {
   int line = 0, column = 0;
   std::string text;
@@ -125,11 +142,13 @@ struct Remark {
 struct Plan {
   std::string variant;
   std::vector<std::string> dims;
+  DimRules rules;
   std::vector<Operand> operands;
   std::vector<Node> nodes;
   std::vector<Recurrence> recurrences;
   std::optional<ScanForm> scan;  ///< Absent: the sequential family, for the reasons in `remarks`.
   std::vector<Remark> remarks;
+  std::string noKernel;  ///< Why no kernel of any family runs this plan; empty where one does.
 
   /// The family that runs `tokens` tokens of this plan.
   Family family(long long tokens) const;

@@ -97,6 +97,9 @@ void Executor::bind(std::size_t at, const std::map<std::string, double>& constan
   case Kind::dimension:
     *out.data = static_cast<double>(sizes.at(instruction.name));
     return;
+  case Kind::index:
+    std::iota(out.data, out.data + count(instruction.results[0]), 0.0);
+    return;
   case Kind::constant:
     if (const auto given = constants.find(instruction.name); given != constants.end())
       return add([=, value = given->second] { *out.data = value; });
@@ -111,6 +114,13 @@ void Executor::bind(std::size_t at, const std::map<std::string, double>& constan
     return add(contractStep(out, args[0], &args[1], instruction.name, sizes));
   case Kind::broadcast:
     return add(broadcastStep(out, args[0], sizes));
+  case Kind::rotate:
+    return add(rotateStep(out, args[0], instruction.name, sizes));
+  case Kind::taylor:
+    return add(taylorStep(out, args[0], instruction.name, instruction.features, sizes));
+  case Kind::taylorAdjoint:
+    return add(
+        taylorAdjointStep(out, args[0], args[1], instruction.name, instruction.features, sizes));
   case Kind::cumulate:
     return add(cumulateStep(out, args[0], order, sizes));
   case Kind::runningMax:

@@ -1,5 +1,6 @@
 #include "compiler/reference/Interpreter.h"
 
+#include "compiler/plan/Dims.h"
 #include "compiler/reference/Executor.h"
 
 #include <algorithm>
@@ -42,9 +43,10 @@ class Call {
 public:
   Call(const Program& program, const Arguments& arguments)
       : program(program), arguments(arguments) {
+    const auto dims = completeDims(program.variant, program.rules, arguments.dims);
     for (const std::string& dim : program.dims) {
-      const auto given = arguments.dims.find(dim);
-      if (given == arguments.dims.end())
+      const auto given = dims.find(dim);
+      if (given == dims.end())
         fail("the size of the dimension " + dim + " is missing");
       if (given->second < 1)
         fail("the dimension " + dim + " has the size " + std::to_string(given->second) +

@@ -18,7 +18,7 @@ struct Tensor {
 
 /// What a call passes. Dimensions of a value are in the order of its declaration.
 struct Arguments {
-  std::map<std::string, int> dims;  ///< The size of every dimension of the variant.
+  std::map<std::string, int> dims;  ///< Of every dimension of the variant; derived ones may lack.
   /// Inputs [B, T, H', dims], params [H, dims], initial states [B, H, dims]. Heads of an input may
   /// be fewer: H' divides H, and head i reads head i / (H / H'). A state that is missing starts
   /// from zero.

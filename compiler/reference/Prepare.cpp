@@ -30,6 +30,7 @@ public:
     program.variant = variant.getSymName().str();
     program.dims =
         namesOf(variant.valueType(llvm::to_vector(variant.getDims().getAsRange<StringAttr>())));
+    program.rules = variant.dimRules();
     program.chunked = variant.getChunked();
     for (Operation& op : variant.getBody().front()) {
       const std::size_t first = program.instructions.size();
@@ -148,6 +149,16 @@ private:
         .Case([&](MaxOp max) { set(Kind::max, max.getDim()); })
         .Case([&](ContractOp contract) { set(Kind::contract, contract.getDim()); })
         .Case([&](BroadcastOp) { set(Kind::broadcast); })
+        .Case([&](IndexOp index) { set(Kind::index, index.getDim()); })
+        .Case([&](RotateOp rotate) { set(Kind::rotate, rotate.getDim()); })
+        .Case([&](TaylorOp taylor) {
+          set(Kind::taylor, taylor.getDim());
+          instruction.features = taylor.getFeatures().str();
+        })
+        .Case([&](TaylorAdjointOp taylor) {
+          set(Kind::taylorAdjoint, taylor.getDim());
+          instruction.features = taylor.getFeatures().str();
+        })
         .Case([&](CumulateOp cumulate) {
           set(Kind::cumulate);
           instruction.exclusive = cumulate.getExclusive();

@@ -12,23 +12,27 @@ namespace lathe::reference {
 /// One operation on values that are numbered in the order in which they are computed.
 struct Instruction {
   enum class Kind {
-    input,       ///< The call's tensor `name` at the tokens at hand.
-    param,       ///< The call's tensor `name` of this head.
-    constant,    ///< The call's number `name`, or args[0].
-    literal,     ///< `number`.
-    dimension,   ///< The size of `name`.
-    position,    ///< The index of the token in its sequence.
-    state,       ///< The state `name` as it stands.
-    map,         ///< `op` of args.
-    sum,         ///< args[0] summed over `name`.
-    max,         ///< The maximum of args[0] over `name`.
-    contract,    ///< args[0] times args[1], summed over `name`.
-    broadcast,   ///< args[0] with more dimensions.
-    cumulate,    ///< The running sum of args[0] over the tokens.
-    runningMax,  ///< max(args[0] + args[1], args[2]), from the state args[0] on.
-    scores,      ///< Of args[0] and args[1] over `name`, decaying by args[2] if there is one.
-    apply,       ///< Scores args[0] times values args[1], decaying by args[2] if there is one.
-    solve,       ///< n right sides, n * n blocks of scores, then a log-decay or none; n results.
+    input,          ///< The call's tensor `name` at the tokens at hand.
+    param,          ///< The call's tensor `name` of this head.
+    constant,       ///< The call's number `name`, or args[0].
+    literal,        ///< `number`.
+    dimension,      ///< The size of `name`.
+    position,       ///< The index of the token in its sequence.
+    state,          ///< The state `name` as it stands.
+    map,            ///< `op` of args.
+    sum,            ///< args[0] summed over `name`.
+    max,            ///< The maximum of args[0] over `name`.
+    contract,       ///< args[0] times args[1], summed over `name`.
+    broadcast,      ///< args[0] with more dimensions.
+    index,          ///< The index along `name`.
+    rotate,         ///< args[0] with its halves along `name` exchanged: (x1, x2) to (-x2, x1).
+    taylor,         ///< The Taylor features of args[0], over `name`; they lie along `features`.
+    taylorAdjoint,  ///< The gradient of args[0], over `name`; args[1] is that of its features.
+    cumulate,       ///< The running sum of args[0] over the tokens.
+    runningMax,     ///< max(args[0] + args[1], args[2]), from the state args[0] on.
+    scores,         ///< Of args[0] and args[1] over `name`, decaying by args[2] if there is one.
+    apply,          ///< Scores args[0] times values args[1], decaying by args[2] if there is one.
+    solve,          ///< n right sides, n * n blocks of scores, then a log-decay or none; n results.
   };
 
   Kind kind;
@@ -36,6 +40,7 @@ struct Instruction {
   std::vector<int> args;
   std::vector<int> results;
   std::string name;
+  std::string features;
   double number = 0;
   bool exclusive = false;   ///< cumulate, runningMax: without the token's own.
   bool strict = false;      ///< scores, apply: what a token reads before its own update.
@@ -66,6 +71,7 @@ struct SweepPlan {
 struct Program {
   std::string variant;
   std::vector<std::string> dims;
+  DimRules rules;
   bool chunked = false;
   std::vector<std::vector<std::string>>
       values;  ///< The dimensions of each value, `token` and `source` first.

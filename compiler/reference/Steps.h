@@ -26,6 +26,14 @@ Step contractStep(const Slot& out, const Slot& a, const Slot* b, const std::stri
                   const Sizes& sizes);
 Step maxStep(const Slot& out, const Slot& operand, const std::string& dim, const Sizes& sizes);
 
+/// The features of a token: what rotary embeddings and Taylor features are made of. `features` is
+/// the dimension of the Taylor features of what lies along `dim`.
+Step rotateStep(const Slot& out, const Slot& operand, const std::string& dim, const Sizes& sizes);
+Step taylorStep(const Slot& out, const Slot& operand, const std::string& dim,
+                const std::string& features, const Sizes& sizes);
+Step taylorAdjointStep(const Slot& out, const Slot& operand, const Slot& adjoint,
+                       const std::string& dim, const std::string& features, const Sizes& sizes);
+
 /// The operations of the chunk form. `token` is the first dimension of their operands; `decay` may
 /// be null.
 struct Order {

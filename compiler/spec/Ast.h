@@ -42,17 +42,30 @@ struct Statement {
   Span span;  ///< The name declared or assigned.
   std::string name;
   Dims dims;  ///< As declared (a state keeps this order in memory); of let: inferred.
-  std::vector<Span> dimSpans;   ///< Where each declared dimension is written; empty for let.
-  bool log = false;             ///< `in log`: the natural logarithm of a decay, at most 0.
+  std::vector<Span> dimSpans;  ///< Where each declared dimension is written; empty for let.
+  bool log = false;            ///< `in log`: the natural logarithm of a decay, at most 0.
+  bool reverse = false;  ///< `in reverse`: a state that goes from the last token to the first.
   std::unique_ptr<Expr> value;  ///< Of const, let, update, output.
   bool broken = false;  ///< A mistake in it is reported: report nothing that follows from it.
 };
+
+/// `F = taylor2(K)` in a header: a dimension whose size follows from another's.
+struct Derivation {
+  std::string dim, function, from;
+  Span span, functionSpan, fromSpan;
+};
+
+/// What the reverse of a state is called in `direction both`.
+inline std::string reverseName(const std::string& state) { return state + "_reverse"; }
 
 struct Variant {
   std::string name;
   Span span;  ///< The name.
   Dims dims;
   std::vector<Span> dimSpans;         ///< Where each dimension is declared.
+  std::vector<Derivation> derived;    ///< Of some of the dimensions.
+  bool both = false;                  ///< `direction both`: every token sees all.
+  Span direction{.line = 0};          ///< The word after `direction`; line 0 where there is none.
   std::vector<Statement> statements;  ///< In the order in which they run for each token.
   bool broken = false;                ///< Some statement could not be read at all.
 };

@@ -1,5 +1,6 @@
 #include "compiler/spec/Check.h"
 
+#include "compiler/spec/Directions.h"
 #include "compiler/spec/Text.h"
 #include "compiler/spec/Types.h"
 
@@ -57,6 +58,9 @@ private:
     if (type)
       statement.dims = *type;
     scope.declare(statement, Symbol::Kind::let, std::move(type));
+    Symbol* symbol = scope.find(statement.name);
+    if (statement.value && symbol && symbol->kind == Symbol::Kind::let)
+      symbol->sources = sourcesOf(*statement.value, scope);
   }
 
   void state(Statement& statement) {
@@ -68,7 +72,12 @@ private:
                             describe(statement.dims),
                         "write 'state S[K, V]' for a matrix, 'state z[K]' for a vector");
     }
+    if (variant.both)
+      checkReverseOf(statement, scope, diagnostics);
     scope.declare(statement, Symbol::Kind::state, std::move(type));
+    Symbol* symbol = scope.find(statement.name);
+    if (symbol && symbol->kind == Symbol::Kind::state)
+      (statement.reverse ? symbol->sources.reverse : symbol->sources.forward) = statement.name;
   }
 
   void update(Statement& statement) {
@@ -86,6 +95,10 @@ private:
       return;
     }
     symbol->updated = true;
+    if (statement.value && variant.both)
+      checkLinear(statement, scope, diagnostics);
+    else if (statement.value)
+      checkDirection(statement, *symbol, scope, diagnostics);
     fits(statement, type, symbol->type, "state");
   }
 
@@ -146,6 +159,11 @@ private:
   }
 
   void warnUnused() {
+    for (const Derivation& derivation : variant.derived)
+      if (!scope.find(derivation.dim)->used)
+        diagnostics.warning(derivation.span,
+                            quote(derivation.dim) + " is a derived dimension that nothing has",
+                            "take it away, or use it");
     for (const Statement& statement : variant.statements) {
       const Symbol* symbol = scope.find(statement.name);
       if (symbol->used || statement.kind == Kind::update || statement.kind == Kind::output)

@@ -9,13 +9,15 @@ namespace {
 
 using enum Function::Typing;
 
-constexpr std::array<Function, 19> table = {{
+constexpr std::array<Function, 23> table = {{
     {"exp", 1, elementwise, "exp(x)"},
     {"log", 1, elementwise, "log(x)"},
     {"sigmoid", 1, elementwise, "sigmoid(x)"},
     {"logsigmoid", 1, elementwise, "logsigmoid(x)"},
     {"softplus", 1, elementwise, "softplus(x)"},
     {"tanh", 1, elementwise, "tanh(x)"},
+    {"sin", 1, elementwise, "sin(x)"},
+    {"cos", 1, elementwise, "cos(x)"},
     {"relu", 1, elementwise, "relu(x)"},
     {"silu", 1, elementwise, "silu(x)"},
     {"elu", 1, elementwise, "elu(x)"},
@@ -29,6 +31,8 @@ constexpr std::array<Function, 19> table = {{
     {"rmsnorm", 1, featureMap, "rmsnorm(x)"},
     {"softmax", 1, featureMap, "softmax(x)"},
     {"sum", 1, reduction, "sum(x)"},
+    {"rope", 1, featureMap, "rope(x)"},
+    {"taylor2", 1, derivation, "taylor2(x)"},
 }};
 
 }  // namespace

@@ -12,6 +12,7 @@ struct Function {
     elementwise,  ///< The arguments broadcast; the call has every dimension that one of them has.
     featureMap,   ///< One argument of one dimension; the call has that dimension.
     reduction,    ///< One argument of one dimension; the call is a scalar.
+    derivation,   ///< One argument of one dimension; the call has one that is derived from it.
   };
 
   std::string_view name;

@@ -222,8 +222,8 @@ private:
 }  // namespace
 
 bool isKeyword(std::string_view word) {
-  static constexpr std::array<std::string_view, 8> keywords = {
-      "variant", "input", "param", "const", "let", "state", "output", "in"};
+  static constexpr std::array<std::string_view, 9> keywords = {
+      "variant", "input", "param", "const", "let", "state", "output", "direction", "in"};
   return std::find(keywords.begin(), keywords.end(), word) != keywords.end();
 }
 

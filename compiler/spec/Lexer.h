@@ -10,7 +10,7 @@ namespace lathe::spec {
 
 enum class TokenKind {
   name,
-  keyword,  ///< variant, input, param, const, let, state, output, in
+  keyword,  ///< variant, input, param, const, let, state, output, direction, in
   number,
   openParen,
   closeParen,

@@ -52,14 +52,14 @@ std::string describe(const Dims& dims) {
   return text + (dims.size() > maxDimensions ? ", ...]" : "]");
 }
 
-Scope::Scope(const Variant& variant, Diagnostics& diagnostics) : diagnostics(diagnostics) {
+Scope::Scope(const Variant& variant, Diagnostics& diagnostics)
+    : variant(variant), diagnostics(diagnostics) {
   symbols["position"] = {.kind = Symbol::Kind::position, .span = {}, .type = Dims{}};
   for (size_t i = 0; i < variant.dims.size(); ++i) {
     const std::string& dim = variant.dims[i];
     const Span span = variant.dimSpans[i];
     const bool reserved = dim == "token" || dim == "source";
     if (reserved)
-
       diagnostics.error(span, quote(dim) + " is reserved and cannot name a dimension",
                         "choose another name");
     else if (i == maxDimensions)
@@ -75,9 +75,105 @@ Scope::Scope(const Variant& variant, Diagnostics& diagnostics) : diagnostics(dia
       reported.insert(dim);
     }
   }
+  derive();
   for (const Statement& statement : variant.statements)
     if (statement.kind != Statement::Kind::update)
       declarations.try_emplace(statement.name, statement.span);
+}
+
+void Scope::derive() {
+  std::set<std::string_view> seen;
+  std::vector<const Derivation*> known;
+  for (const Derivation& derivation : variant.derived) {
+    Symbol* symbol = find(derivation.dim);
+    if (!symbol || symbol->kind != Symbol::Kind::dimension || !seen.insert(derivation.dim).second)
+      continue;
+    symbol->derived = symbol->declared = true;
+    known.push_back(&derivation);
+  }
+  for (const Derivation* derivation : known)
+    derive(*derivation);
+}
+
+void Scope::derive(const Derivation& derivation) {
+  const auto fail = [&](Span span, const std::string& message, const std::string& help) {
+    brokenDerivation = true;
+    diagnostics.error(span, message, help);
+  };
+  const Function* function = findFunction(derivation.function);
+  if (!function || function->typing != Function::Typing::derivation) {
+    std::vector<std::string_view> names;
+    std::string list;
+    for (const Function& other : functions())
+      if (other.typing == Function::Typing::derivation) {
+        names.push_back(other.name);
+        list += (list.empty() ? "" : " ") + std::string(other.name);
+      }
+    const auto close = closestName(derivation.function, names);
+    return fail(derivation.functionSpan, quote(derivation.function) + " derives no dimension",
+                close ? "did you mean " + quote(*close) + "?"
+                      : "the functions that derive one are: " + list);
+  }
+  const Symbol* from = find(derivation.from);
+  if (!from || from->kind != Symbol::Kind::dimension)
+    return fail(derivation.fromSpan, "unknown dimension " + quote(derivation.from),
+                suggestion(derivation.from, true));
+  if (from->derived)
+    return fail(derivation.fromSpan,
+                quote(derivation.dim) + " is derived from " + quote(derivation.from) +
+                    ", which is a derived dimension",
+                "derive it from a dimension whose size a tensor gives");
+  const auto [other, isNew] =
+      derivations.try_emplace({derivation.function, derivation.from}, derivation.dim);
+  if (!isNew)
+    fail(derivation.span,
+         quote(derivation.dim) + " is the same dimension as " + quote(other->second) + ", " +
+             shorten(derivation.function) + "(" + shorten(derivation.from) + ")",
+         "one serves all: take one of them away");
+}
+
+std::string Scope::headerWith(const std::string& added) const {
+  std::string list;
+  for (const std::string& dim : dims) {
+    list += (list.empty() ? "" : ", ") + shorten(dim);
+    for (const auto& [source, derived] : derivations)
+      if (derived == dim)
+        list += " = " + source.first + "(" + shorten(source.second) + ")";
+  }
+  return "'variant " + shorten(variant.name) + "(" + list + ", " + added + ")'";
+}
+
+Type Scope::derivedType(const std::string& function, const std::string& dim, Span span) {
+  if (const auto found = derivations.find({function, dim}); found != derivations.end()) {
+    find(found->second)->used = true;
+    return Dims{found->second};
+  }
+  const std::string call = function + "(" + shorten(dim) + ")";
+  if (brokenDerivation || !reported.insert(call).second)
+    return std::nullopt;
+  if (find(dim)->derived) {
+    diagnostics.error(span,
+                      quote(function) + " is applied to a value over " + quote(dim) +
+                          ", which is a derived dimension",
+                      "apply it to a value over a dimension whose size a tensor gives");
+    return std::nullopt;
+  }
+  std::string name = "F";
+  for (int i = 2; declarationOf(name); ++i)
+    name = "F" + std::to_string(i);
+  diagnostics.error(span,
+                    "the value of " + quote(function) +
+                        " has a dimension of its own, and the variant declares none that is " +
+                        call,
+                    "write " + headerWith(name + " = " + call));
+  return std::nullopt;
+}
+
+const Span* Scope::declarationOf(std::string_view name) const {
+  if (const auto known = symbols.find(name); known != symbols.end())
+    return &known->second.span;
+  const auto later = declarations.find(name);
+  return later == declarations.end() ? nullptr : &later->second;
 }
 
 Symbol* Scope::find(std::string_view name) {
@@ -147,7 +243,7 @@ Type Scope::declaredType(const Statement& statement) {
     const Span span = statement.dimSpans[i];
     Symbol* symbol = find(dim);
     if (symbol && symbol->kind == Symbol::Kind::dimension) {
-      symbol->declared = true;
+      symbol->declared = symbol->used = true;
       if (std::find(statement.dims.begin(), statement.dims.begin() + i, dim) !=
           statement.dims.begin() + i) {
         known = false;

@@ -1,9 +1,11 @@
 #include "compiler/spec/Statements.h"
 
+#include "compiler/spec/Dimensions.h"
 #include "compiler/spec/Expressions.h"
 #include "compiler/spec/Names.h"
 #include "compiler/spec/Text.h"
 
+#include <algorithm>
 #include <optional>
 
 namespace lathe::spec {
@@ -16,7 +18,8 @@ bool declaresList(Kind kind) {
   return kind == Kind::input || kind == Kind::param || kind == Kind::state;
 }
 
-bool mayBeLog(Kind kind) { return kind == Kind::input || kind == Kind::param; }
+const char* const beginnings =
+    "a statement begins with input, param, const, let, state, output, direction or 'NAME <-'";
 
 Kind kindOf(std::string_view keyword) {
   if (keyword == "input")
@@ -44,7 +47,7 @@ std::string usage(Kind kind) {
   case Kind::let:
     return "let NAME = l2norm(k)";
   case Kind::state:
-    return "state NAME[K, V]";
+    return "state NAME[K, V], NAME[K] in reverse";
   case Kind::update:
     return "NAME <- NAME + k * v";
   case Kind::output:
@@ -69,7 +72,8 @@ public:
     variant.span = name.span;
     if (!cursor.expect(TokenKind::openParen, "'(' and the dimensions of the variant",
                        "write 'variant " + shorten(variant.name) + "(K, V) {'") ||
-        !dimensions(TokenKind::closeParen, variant.dims, variant.dimSpans))
+        !parseDimensions(cursor, TokenKind::closeParen, variant.dims, variant.dimSpans,
+                         &variant.derived))
       return false;
     cursor.skipNewlines();
     if (!cursor.at(TokenKind::openBrace)) {
@@ -126,6 +130,8 @@ private:
     declaring.reset();
     if (cursor.at(TokenKind::keyword) && !cursor.atKeyword("in")) {
       const Token keyword = cursor.next();
+      if (keyword.text == "direction")
+        return direction(keyword);
       const Kind kind = kindOf(keyword.text);
       return declaresList(kind) ? declarations(kind, keyword) : definition(kind, keyword);
     }
@@ -134,10 +140,9 @@ private:
     const bool goesOn = cursor.at(TokenKind::plus) || cursor.at(TokenKind::minus) ||
                         cursor.at(TokenKind::star) || cursor.at(TokenKind::slash) ||
                         cursor.at(TokenKind::at);
-    cursor.errorExpected(
-        "a statement",
-        goesOn ? "to go on on a new line, end the line before with the operator"
-               : "a statement begins with input, param, const, let, state, output or 'NAME <-'");
+    cursor.errorExpected("a statement",
+                         goesOn ? "to go on on a new line, end the line before with the operator"
+                                : beginnings);
     if (!cursor.at(TokenKind::end))
       cursor.next();
     return false;
@@ -161,23 +166,73 @@ private:
         return false;
       Statement& statement = declare(kind, cursor.next());
       if (cursor.accept(TokenKind::openBracket) &&
-          !dimensions(TokenKind::closeBracket, statement.dims, statement.dimSpans))
+          !parseDimensions(cursor, TokenKind::closeBracket, statement.dims, statement.dimSpans))
         return false;
-      if (cursor.atKeyword("in") && mayBeLog(kind) && !inLog(statement))
+      if (cursor.atKeyword("in") && !qualifier(statement))
         return false;
     } while (cursor.accept(TokenKind::comma));
     return true;
   }
 
-  bool inLog(Statement& statement) {
+  /// `in log` of an input or a param, `in reverse` of a state.
+  bool qualifier(Statement& statement) {
     cursor.next();
-    if (!cursor.at(TokenKind::name) || cursor.peek().text != "log") {
-      cursor.errorExpected("'log' after 'in'", "write '" + shorten(statement.name) +
-                                                   " in log' for the natural logarithm of a decay");
+    const bool isState = statement.kind == Kind::state;
+    const std::string_view word = isState ? "reverse" : "log";
+    const bool isName = cursor.at(TokenKind::name);
+    if (isName && cursor.peek().text == word) {
+      cursor.next();
+      (isState ? statement.reverse : statement.log) = true;
+      return true;
+    }
+    const std::string name = shorten(statement.name);
+    std::string help = isState ? "write '" + name +
+                                     " in reverse' where its updates run from the "
+                                     "last token to the first"
+                               : "write '" + name + " in log' for the natural logarithm of a decay";
+    if (isName && isState && cursor.peek().text == "log")
+      help = "only an input or a param can be 'in log'; a state can be 'in reverse'";
+    else if (isName && !isState && cursor.peek().text == "reverse")
+      help = "only a state can be 'in reverse'; an input or a param can be 'in log'";
+    cursor.errorExpected(quote(word) + " after 'in'", help);
+    return false;
+  }
+
+  bool direction(const Token& keyword) {
+    const std::string_view word = cursor.at(TokenKind::name) ? cursor.peek().text : "";
+    if (word != "both" && word != "forward") {
+      const auto close = closestName(word, {"both", "forward"});
+      cursor.errorExpected("'both' or 'forward' after 'direction'",
+                           close ? "did you mean " + quote(*close) + "?"
+                           : word == "reverse"
+                               ? "a state goes the other way where it is declared so, as in 'state "
+                                 "S[K, V] in reverse'"
+                               : "write 'direction both' where every token sees all; 'direction "
+                                 "forward' is meant without it");
       return false;
     }
-    cursor.next();
-    statement.log = true;
+    const Token token = cursor.next();
+    if (!cursor.at(TokenKind::newline) && !cursor.at(TokenKind::closeBrace) &&
+        !cursor.at(TokenKind::end)) {
+      cursor.errorExpected("the end of the statement", "a statement ends at the end of its line");
+      return false;
+    }
+    if (variant.direction.line > 0) {
+      cursor.diagnostics.error(keyword.span,
+                               "the direction is given already, at line " +
+                                   std::to_string(variant.direction.line),
+                               "a variant has one direction: take one of the lines away");
+      return true;
+    }
+    variant.both = word == "both";
+    variant.direction = token.span;
+    const auto update = std::find_if(variant.statements.begin(), variant.statements.end(),
+                                     [](const auto& other) { return other.kind == Kind::update; });
+    if (update != variant.statements.end())
+      cursor.diagnostics.error(keyword.span,
+                               "the direction stands below an update, at line " +
+                                   std::to_string(update->span.line),
+                               "it holds for all updates: move it up, to the top of the variant");
     return true;
   }
 
@@ -195,7 +250,7 @@ private:
         return false;
       }
       cursor.next();
-      if (!dimensions(TokenKind::closeBracket, statement.dims, statement.dimSpans))
+      if (!parseDimensions(cursor, TokenKind::closeBracket, statement.dims, statement.dimSpans))
         return false;
     }
     if (!cursor.expect(TokenKind::equals, "'=' and the value of " + quote(target.text),
@@ -212,58 +267,22 @@ private:
       statement.value = parseExpression(cursor);
       return statement.value != nullptr;
     }
-    std::string help =
-        "a statement begins with input, param, const, let, state, output or 'NAME <-'";
+    std::string help = beginnings;
     if (cursor.at(TokenKind::equals))
       help = "write 'let " + shorten(target.text) + " = ...' for a new value, '" +
              shorten(target.text) + " <- ...' to update a state";
     else if (cursor.at(TokenKind::openBracket))
       help = "an update writes the whole state: '" + shorten(target.text) + " <- ...'";
-    else if (const auto keyword = closestName(
-                 target.text, {"input", "param", "const", "let", "state", "output", "variant"})) {
+    else if (const auto keyword =
+                 closestName(target.text, {"input", "param", "const", "let", "state", "output",
+                                           "direction", "variant"})) {
       help = "did you mean " + quote(*keyword) + "?";
-      if (*keyword != "variant")
+      if (*keyword != "variant" && *keyword != "direction")
         declaring = kindOf(*keyword);
     }
     if (cursor.peek().kind != TokenKind::invalid)
       cursor.diagnostics.error(target.span,
                                "expected a statement, found " + Cursor::describe(target), help);
-    return false;
-  }
-
-  /// The names up to the closing bracket, which is taken.
-  bool dimensions(TokenKind close, Dims& dims, std::vector<Span>& spans) {
-    const std::string closing = close == TokenKind::closeParen ? "')'" : "']'";
-    do {
-      if (!cursor.at(TokenKind::name)) {
-        std::string help;
-        if (cursor.at(TokenKind::number))
-          help = "dimensions have names, as in [K]; their sizes come with the tensors of the call";
-        else if (cursor.at(close))
-          help = close == TokenKind::closeParen
-                     ? "a variant has at least one dimension, as in (K, V)"
-                     : "a scalar is written without brackets";
-        cursor.errorExpected("the name of a dimension", help);
-        return skipTo(close);
-      }
-      const Token dim = cursor.next();
-      dims.emplace_back(dim.text);
-      spans.push_back(dim.span);
-    } while (cursor.accept(TokenKind::comma));
-    return cursor.expect(close, "',' or " + closing,
-                         "dimensions are written as in (K, V) or [K, V]") ||
-           skipTo(close);
-  }
-
-  /// Takes the rest of a malformed list of dimensions where it ends on this line. Always false.
-  bool skipTo(TokenKind close) {
-    const int line = cursor.peek().span.line;
-    while (!cursor.at(TokenKind::end) && cursor.peek().span.line == line) {
-      if (cursor.next().kind == close) {
-        cursor.beginStatement();
-        break;
-      }
-    }
     return false;
   }
 
@@ -274,7 +293,7 @@ private:
     const Statement& last = variant.statements.back();
     std::string help = "a statement ends at the end of its line";
     if (cursor.atKeyword("in"))
-      help = "only an input or a param can be 'in log'";
+      help = "only an input or a param can be 'in log', only a state 'in reverse'";
     else if (cursor.at(TokenKind::keyword))
       help = "a statement begins on its own line";
     else if (cursor.at(TokenKind::openBracket) && last.value)

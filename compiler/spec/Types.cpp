@@ -141,6 +141,8 @@ private:
                          "with '@' first");
       return std::nullopt;
     }
+    if (function->typing == Function::Typing::derivation)
+      return scope.derivedType(expr.name, (*all)[0], expr.span);
     return function->typing == Function::Typing::reduction ? Dims{} : *all;
   }
 

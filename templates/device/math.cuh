@@ -42,6 +42,9 @@ __device__ __forceinline__ float expm1(float x) {
   return fabsf(x) < 0.02f ? x * (1.0f + x * (0.5f + x * (1.0f / 6.0f))) : exp(x) - 1.0f;
 }
 __device__ __forceinline__ float elu(float x) { return x > 0.0f ? x : expm1(x); }
+__device__ __forceinline__ float sin(float x) { return sinf(x); }
+__device__ __forceinline__ float cos(float x) { return cosf(x); }
+__device__ __forceinline__ float step(float x) { return x > 0.0f ? 1.0f : 0.0f; }
 __device__ __forceinline__ float tanh(float x) {
   float e = expm1(-2.0f * fabsf(x));
   return copysignf(-e / (e + 2.0f), x);

@@ -31,6 +31,12 @@ std::string textOf(const Plan& plan, int index) {
     return "sum_" + node.name + "(" + arg(0) + ")";
   case Node::Kind::max:
     return "max_" + node.name + "(" + arg(0) + ")";
+  case Node::Kind::index:
+    return "index_" + node.name;
+  case Node::Kind::rotate:
+  case Node::Kind::taylor:
+  case Node::Kind::taylorAdjoint:
+    return "feature_" + node.name + "(" + arg(0) + ")";
   case Node::Kind::contract:
     return "(" + arg(0) + " @" + node.name + " " + arg(1) + ")";
   case Node::Kind::map: {

@@ -1,4 +1,4 @@
-// RUN: %lathe_opt --print-plan %s | %check %s
+// RUN: %lathe_opt --mlir-disable-threading --print-plan %s | %check %s
 
 // CHECK: "remarks": []
 // CHECK: "scan": {
@@ -16,4 +16,47 @@ lathe.variant @gla (K, V) {
   %2 = lathe.contract %q, %1 over "K" : <K>, <K, V> -> <V>
   lathe.output "o", %2 : <V>
   lathe.update "S", %1 : <K, V>
+}
+
+// CHECK: "derived": [
+// CHECK: "dim": "F"
+// CHECK: "from": "K"
+// CHECK: "function": "taylor2"
+// CHECK: "noKernel": "no kernel forms Taylor features"
+// CHECK: "text": "no GPU kernel runs it yet: no kernel forms Taylor features"
+// CHECK: "variant": "features"
+lathe.variant @features (K, F) attributes {derived = [["F", "taylor2", "K"]]} {
+  %x = lathe.input "x" : <K>
+  %z = lathe.state "z" : <F>
+  %0 = lathe.taylor %x over "K" to "F" : <K> -> <F>
+  %1 = lathe.map arith.addf(%z, %0) : <F>, <F> -> <F>
+  lathe.output "o", %1 : <F>
+  lathe.update "z", %1 : <F>
+}
+
+// CHECK: "even": [
+// CHECK-NEXT: "K"
+// CHECK: "noKernel": "no kernel turns pairs of elements by their position"
+// CHECK: "kind": "rotate"
+// CHECK: "text": "no GPU kernel runs it yet: no kernel turns pairs of elements by their position"
+// CHECK: "variant": "pairs"
+lathe.variant @pairs (K) {
+  %x = lathe.input "x" : <K>
+  %z = lathe.state "z" : <K>
+  %0 = lathe.rotate %x over "K" : <K> -> <K>
+  %1 = lathe.map arith.addf(%z, %0) : <K>, <K> -> <K>
+  lathe.output "o", %1 : <K>
+  lathe.update "z", %1 : <K>
+}
+
+// CHECK: "noKernel": "the state z goes in reverse"
+// CHECK: "reverse": true
+// CHECK: "text": "no GPU kernel runs it yet: the state z goes in reverse"
+// CHECK: "variant": "backwards"
+lathe.variant @backwards (K) {
+  %x = lathe.input "x" : <K>
+  %z = lathe.state "z" in_reverse : <K>
+  %1 = lathe.map arith.addf(%z, %x) : <K>, <K> -> <K>
+  lathe.output "o", %1 : <K>
+  lathe.update "z", %1 : <K>
 }

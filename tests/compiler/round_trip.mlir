@@ -93,3 +93,22 @@ lathe.variant @chunks (K, V) chunked {
       : (!lathe.value<token, V>, !lathe.value<token, source>, !lathe.value<token, V>)
       -> !lathe.value<token, V>
 }
+
+// CHECK-LABEL: lathe.variant @features (K, F) attributes {derived = {{\[}}["F", "taylor2", "K"]]} {
+lathe.variant @features (K, F) attributes {derived = [["F", "taylor2", "K"]]} {
+  %x = lathe.input "x" : <K>
+  // CHECK: lathe.index "K" : <K>
+  %0 = lathe.index "K" : <K>
+  // CHECK: lathe.rotate %x over "K" : <K> -> <K>
+  %1 = lathe.rotate %x over "K" : <K> -> <K>
+  // CHECK: %[[F:.*]] = lathe.taylor %x over "K" to "F" : <K> -> <F>
+  %2 = lathe.taylor %x over "K" to "F" : <K> -> <F>
+  // CHECK: lathe.taylor_adjoint %x, %[[F]] over "K" to "F" : <K>, <F> -> <K>
+  %3 = lathe.taylor_adjoint %x, %2 over "K" to "F" : <K>, <F> -> <K>
+  // CHECK: lathe.map math.sin(%x) : <K> -> <K>
+  %4 = lathe.map math.sin(%x) : <K> -> <K>
+  // CHECK: lathe.map math.cos(%x) : <K> -> <K>
+  %5 = lathe.map math.cos(%x) : <K> -> <K>
+  // CHECK: lathe.map lathe.step(%x) : <K> -> <K>
+  %6 = lathe.map lathe.step(%x) : <K> -> <K>
+}

@@ -123,8 +123,8 @@ lathe.variant @v (K) {
 // -----
 lathe.variant @v (K) {
   %0 = lathe.input "x" : <K>
-  // expected-error @+1 {{'math.sin' op is no scalar operation of a map}}
-  %1 = lathe.map math.sin(%0) : <K> -> <K>
+  // expected-error @+1 {{'math.tan' op is no scalar operation of a map}}
+  %1 = lathe.map math.tan(%0) : <K> -> <K>
 }
 
 // -----
@@ -285,4 +285,83 @@ lathe.variant @v (K) chunked {
   %0 = lathe.input "x" : <token, K>
   // expected-error @+1 {{'lathe.solve' op has 1 right sides, 0 blocks and 1 results; n right sides take n * n blocks and give n results}}
   %1 = lathe.solve %0 blocks() : (!lathe.value<token, K>) -> !lathe.value<token, K>
+}
+
+// -----
+// expected-error @+1 {{'lathe.variant' op has the attribute derived = "F"; it is a list of ["F", "taylor2", "K"]}}
+lathe.variant @v (K, F) attributes {derived = "F"} { %0 = lathe.input "x" : <K> }
+
+// -----
+// expected-error @+1 {{'lathe.variant' op has the derived dimension ["F", "taylor2"]; write ["F", "taylor2", "K"]}}
+lathe.variant @v (K, F) attributes {derived = [["F", "taylor2"]]} { %0 = lathe.input "x" : <K> }
+
+// -----
+// expected-error @+1 {{'lathe.variant' op derives F from N, but N is no dimension of the variant}}
+lathe.variant @v (K, F) attributes {derived = [["F", "taylor2", "N"]]} { %0 = lathe.input "x" : <K> }
+
+// -----
+// expected-error @+1 {{'lathe.variant' op derives F by square; the functions that derive a dimension are: taylor2}}
+lathe.variant @v (K, F) attributes {derived = [["F", "square", "K"]]} { %0 = lathe.input "x" : <K> }
+
+// -----
+// expected-error @+1 {{'lathe.variant' op derives F twice}}
+lathe.variant @v (K, F) attributes {derived = [["F", "taylor2", "K"], ["F", "taylor2", "K"]]} { %0 = lathe.input "x" : <K> }
+
+// -----
+// expected-error @+1 {{'lathe.variant' op derives F from F, which is a derived dimension itself}}
+lathe.variant @v (K, F) attributes {derived = [["F", "taylor2", "F"]]} { %0 = lathe.input "x" : <K> }
+
+// -----
+lathe.variant @v (K) {
+  // expected-error @+1 {{'lathe.index' op goes along V, which is no dimension of the variant}}
+  %0 = lathe.index "V" : <>
+}
+
+// -----
+lathe.variant @v (K) {
+  // expected-error @+1 {{'lathe.index' op has dimensions []; an index has the dimension that it goes along: [K]}}
+  %0 = lathe.index "K" : <>
+}
+
+// -----
+lathe.variant @v (K, V) {
+  %0 = lathe.input "x" : <K>
+  // expected-error @+1 {{'lathe.rotate' op goes over V, which [K] does not have}}
+  %1 = lathe.rotate %0 over "V" : <K> -> <K>
+}
+
+// -----
+lathe.variant @v (K, V) {
+  %0 = lathe.input "x" : <K>
+  // expected-error @+1 {{'lathe.rotate' op has dimensions [K, V]; it has those of its operand: [K]}}
+  %1 = lathe.rotate %0 over "K" : <K> -> <K, V>
+}
+
+// -----
+lathe.variant @v (K, F) {
+  %0 = lathe.input "x" : <K>
+  // expected-error @+1 {{'lathe.taylor' op goes over F, which [K] does not have}}
+  %1 = lathe.taylor %0 over "F" to "K" : <K> -> <K>
+}
+
+// -----
+lathe.variant @v (K, F) {
+  %0 = lathe.input "x" : <K>
+  // expected-error @+1 {{'lathe.taylor' op has dimensions [K]; Taylor features have the dimension of the features in place of that of x: [F]}}
+  %1 = lathe.taylor %0 over "K" to "F" : <K> -> <K>
+}
+
+// -----
+lathe.variant @v (K, F) {
+  %0 = lathe.input "x" : <K>
+  // expected-error @+1 {{'lathe.taylor_adjoint' op goes over F, which [K] does not have}}
+  %1 = lathe.taylor_adjoint %0, %0 over "K" to "F" : <K>, <K> -> <K>
+}
+
+// -----
+lathe.variant @v (K, F) {
+  %0 = lathe.input "x" : <K>
+  %1 = lathe.input "d" : <F>
+  // expected-error @+1 {{'lathe.taylor_adjoint' op has dimensions [F]; the gradient has the dimensions of both operands but that of the features: [K]}}
+  %2 = lathe.taylor_adjoint %0, %1 over "K" to "F" : <K>, <F> -> <F>
 }

@@ -35,13 +35,16 @@ TEST(Evaluate, IsTheFormulaInBetween) {
     EXPECT_NEAR(evaluate(Op::silu, x), x * sigmoid, 1e-15);
     EXPECT_NEAR(evaluate(Op::elu, x), x > 0 ? x : std::exp(x) - 1, 1e-15);
     EXPECT_EQ(evaluate(Op::relu, x), x > 0 ? x : 0);
+    EXPECT_EQ(evaluate(Op::step, x), x > 0 ? 1 : 0);
+    EXPECT_EQ(evaluate(Op::sin, x), std::sin(x));
+    EXPECT_EQ(evaluate(Op::cos, x), std::cos(x));
     EXPECT_EQ(evaluate(Op::minimum, x, 0.5), std::min(x, 0.5));
     EXPECT_EQ(evaluate(Op::subtract, x, 2), x - 2);
   }
 }
 
 TEST(Evaluate, NeverHidesWhatIsNotANumber) {
-  for (int i = 0; i <= static_cast<int>(Op::elu); ++i)
+  for (int i = 0; i < opCount; ++i)
     EXPECT_TRUE(std::isnan(evaluate(static_cast<Op>(i), notANumber, 1)))
         << name(static_cast<Op>(i));
   EXPECT_TRUE(std::isnan(evaluate(Op::maximum, 1, notANumber)));
@@ -54,6 +57,7 @@ TEST(Evaluate, KnowsHowManyOperands) {
   EXPECT_EQ(arity(Op::maximum), 2);
   EXPECT_EQ(arity(Op::negate), 1);
   EXPECT_EQ(arity(Op::elu), 1);
+  EXPECT_EQ(arity(Op::step), 1);
 }
 
 }  // namespace

@@ -49,9 +49,12 @@ Plan smallPlan() {
   map.args = {5, 6};
   map.dims = {"V"};
   plan.nodes.insert(plan.nodes.end(), {affine, read, number, map});
-  plan.recurrences = {{4, {2}, {{0, 0}}, {{0, 1}}}};
+  plan.recurrences = {{4, "K", {2}, {{0, 0}}, {{0, 1}}}};
   plan.scan = ScanForm{"K", "V", 4, 0, 0, 1, 2, DecayKind::vector, 5, false, -1, -1};
   plan.remarks = {{3, 7, "a remark"}};
+  plan.rules = {{{"F", "taylor2", "K"}}, {"K"}};
+  plan.operands[4].reverse = true;
+  plan.noKernel = "the state S goes in reverse";
   return plan;
 }
 
@@ -62,10 +65,17 @@ TEST(PlanJson, SurvivesTheWayThereAndBack) {
   EXPECT_EQ(read.operands[2].log, true);
   EXPECT_EQ(read.nodes[6].value, -std::numeric_limits<double>::infinity());
   EXPECT_EQ(read.nodes[7].op, Op::maximum);
+  EXPECT_EQ(read.recurrences[0].key, "K");
   EXPECT_EQ(read.recurrences[0].rank1.size(), 1u);
   ASSERT_TRUE(read.scan);
   EXPECT_EQ(read.scan->decay, DecayKind::vector);
   EXPECT_EQ(read.remarks[0].column, 7);
+  ASSERT_EQ(read.rules.derived.size(), 1u);
+  EXPECT_EQ(read.rules.derived[0].from, "K");
+  EXPECT_EQ(read.rules.even, std::vector<std::string>{"K"});
+  EXPECT_TRUE(read.operands[4].reverse);
+  EXPECT_FALSE(read.operands[3].reverse);
+  EXPECT_EQ(read.noKernel, "the state S goes in reverse");
 }
 
 TEST(PlanJson, KeepsAPlanWithoutScan) {
@@ -91,13 +101,16 @@ TEST(PlanJson, SaysWhatIsWrong) {
   EXPECT_NE(errorOf([](json& j) { j["dims"] = 3; }).find("not a plan: "), std::string::npos);
   EXPECT_EQ(errorOf([](json& j) { j["nodes"][0]["kind"] = "tensor"; }),
             "kind of a node is \"tensor\"; it must be one of operand, constant, override, "
-            "dimension, position, state, map, sum, contract, affine, max");
+            "dimension, position, state, map, sum, contract, affine, max, index, rotate, taylor, "
+            "taylor adjoint");
   EXPECT_EQ(errorOf([](json& j) { j["operands"][0]["kind"] = 1; }),
             "kind of an operand is 1; it must be one of input, param, constant, output, state");
   EXPECT_EQ(errorOf([](json& j) { j["scan"]["decay"] = "matrix"; }),
             "decay of the scan is \"matrix\"; it must be one of none, scalar, vector");
-  EXPECT_EQ(errorOf([](json& j) { j["nodes"][7]["op"] = "sin"; }),
-            "op is \"sin\", which is no scalar operation");
+  EXPECT_EQ(errorOf([](json& j) { j["nodes"][7]["op"] = "arcsin"; }),
+            "op is \"arcsin\", which is no scalar operation");
+  EXPECT_EQ(errorOf([](json& j) { j["derived"][0]["function"] = "square"; }),
+            "a dimension is derived by 'square'; the functions that derive one are: taylor2");
   EXPECT_EQ(errorOf([](json& j) { j["nodes"][5]["args"] = {0}; }),
             "node 5 (contract) has 1 arguments");
   EXPECT_EQ(errorOf([](json& j) { j["nodes"][5]["args"] = {0, 5}; }),
@@ -113,7 +126,7 @@ TEST(PlanJson, SaysWhatIsWrong) {
 }
 
 TEST(Plan, NamesOfOperationsAreDistinct) {
-  for (int i = 0; i <= static_cast<int>(Op::elu); ++i)
+  for (int i = 0; i < opCount; ++i)
     for (int j = 0; j < i; ++j)
       EXPECT_STRNE(name(static_cast<Op>(i)), name(static_cast<Op>(j)));
 }

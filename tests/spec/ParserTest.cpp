@@ -93,6 +93,34 @@ TEST(Statements, KeepTheirOrderAndPlaces) {
   }
 }
 
+TEST(Statements, StatesMayGoInReverse) {
+  const Spec spec = parseValid("variant w(K) {\n"
+                               "  direction forward\n"
+                               "  input a[K] in log, reverse, both\n"
+                               "  state x[K] in reverse, y[K], z[K] in reverse\n"
+                               "  x <- x + a * reverse * both\n"
+                               "  y <- y + a\n"
+                               "  z <- z + sum(x)\n"
+                               "  output o[K] = x + y + z\n"
+                               "}\n");
+  ASSERT_EQ(spec.variants.size(), 1u);
+  EXPECT_FALSE(spec.variants[0].both);
+  EXPECT_EQ(spec.variants[0].direction.line, 2);
+  EXPECT_TRUE(find(spec.variants[0], "x").reverse);
+  EXPECT_FALSE(find(spec.variants[0], "y").reverse);
+  EXPECT_TRUE(find(spec.variants[0], "z").reverse);
+}
+
+TEST(Statements, DirectionBothIsOfTheVariant) {
+  const std::string body = "  input a[K]\n  state z[K]\n  z <- z + a\n  output o[K] = z\n}\n";
+  const Spec spec =
+      parseValid("variant w(K) {\n  direction both\n" + body + "variant v(K) {\n" + body);
+  ASSERT_EQ(spec.variants.size(), 2u);
+  EXPECT_TRUE(spec.variants[0].both);
+  EXPECT_FALSE(spec.variants[1].both);
+  EXPECT_EQ(spec.variants[1].direction.line, 0);
+}
+
 TEST(Variants, SeveralInAFile) {
   const std::string body = "(K) { input k[K]\n state z[K]\n z <- z + k\n output o[K] = z }";
   const Spec spec = parseValid("variant one" + body + " variant two" + body + "\n");

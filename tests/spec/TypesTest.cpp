@@ -49,6 +49,8 @@ TEST(Types, OfEveryFunction) {
         call += ", v";
       return typed(call.append(")"));
     };
+    if (function.typing == Function::Typing::derivation)
+      continue;  // It needs a derived dimension: TaylorFeaturesHaveTheDerivedDimension.
     if (function.arity > 1) {
       EXPECT_EQ(typeOn("a"), Dims{"V"}) << function.name;
       EXPECT_EQ(typeOn("k"), (Dims{"K", "V"})) << function.name;
@@ -59,6 +61,23 @@ TEST(Types, OfEveryFunction) {
       EXPECT_EQ(typeOn("k"), function.name == "sum" ? Dims{} : Dims{"K"}) << function.name;
     }
   }
+}
+
+TEST(Types, TaylorFeaturesHaveTheDerivedDimension) {
+  const Spec spec = parseValid("variant test(K, V, F = taylor2(K), G = taylor2(V)) {\n"
+                               "  input k[K], v[V]\n"
+                               "  state S[F, G]\n"
+                               "  S <- S + taylor2(k) * taylor2(v)\n"
+                               "  output o = sum(S @ taylor2(-v)) * F\n"
+                               "}\n");
+  ASSERT_EQ(spec.variants.size(), 1u);
+  EXPECT_EQ(spec.variants[0].dims, (Dims{"K", "V", "F", "G"}));
+  ASSERT_EQ(spec.variants[0].derived.size(), 2u);
+  EXPECT_EQ(spec.variants[0].derived[1].dim, "G");
+  EXPECT_EQ(spec.variants[0].derived[1].from, "V");
+  const Statement& update = spec.variants[0].statements[3];
+  ASSERT_EQ(update.kind, Statement::Kind::update);
+  EXPECT_EQ(update.value->dims, (Dims{"F", "G"}));
 }
 
 TEST(Types, EveryExpressionIsMarked) {
@@ -90,6 +109,32 @@ TEST(Rules, OutputBeforeUpdateAndLaterStatementsAreValid) {
                      "  output o[V] = q @ S\n"
                      "  S <- S + k * v\n"
                      "  S <- S * 2\n"
+                     "}\n"),
+            "");
+}
+
+TEST(Rules, OutputsReadStatesOfBothDirections) {
+  EXPECT_EQ(messages("variant test(K, V) {\n"
+                     "  input q[K], k[K], v[V]\n"
+                     "  state S[K, V], R[K, V] in reverse\n"
+                     "  let w = q @ R\n"
+                     "  S <- S + k * (v - k @ S)\n"
+                     "  R <- R + k * (v - k @ R)\n"
+                     "  let all = q @ S + w\n"
+                     "  output o[V] = all\n"
+                     "}\n"),
+            "");
+}
+
+TEST(Rules, UpdatesInBothDirectionsAreLinear) {
+  EXPECT_EQ(messages("variant test(K, V) {\n"
+                     "  direction both\n"
+                     "  input q[K], k[K], v[V], a\n"
+                     "  let b = exp(a)\n"
+                     "  state S[K, V], z[K]\n"
+                     "  S <- b * S / a - k * (v - k @ S) + sum(z)\n"
+                     "  z <- -z + k\n"
+                     "  output o[V] = tanh(q @ S) / (z @ z)\n"
                      "}\n"),
             "");
 }

@@ -12,6 +12,26 @@ TEST(Options, DimsDefaultTo128) {
     EXPECT_THAT(errorOf([&] { parseDims(bad, plan); }), testing::HasSubstr("is no size")) << bad;
 }
 
+TEST(Options, DerivedDimsFollow) {
+  const Plan plan = variantOf("variant b(K, F = taylor2(K), V) {\n"
+                              "  input k[K], v[V]\n"
+                              "  state S[F, V]\n"
+                              "  S <- S + taylor2(rope(k)) * v\n"
+                              "  output o[V] = taylor2(k) @ S\n"
+                              "}\n")
+                        .plan;
+  using Dims = std::map<std::string, int>;
+  EXPECT_EQ(parseDims("K=4,V=2", plan), (Dims{{"F", 21}, {"K", 4}, {"V", 2}}));
+  EXPECT_EQ(parseDims("K=4,V=2,F=21", plan), (Dims{{"F", 21}, {"K", 4}, {"V", 2}}));
+  EXPECT_EQ(parseDims("", plan).at("F"), 1 + 128 + 128 * 128);
+  EXPECT_EQ(errorOf([&] { parseDims("K=4,F=20", plan); }),
+            "--dims K=4,F=20: variant b: the dimension F has the size 20; it is taylor2(K) of K = "
+            "4, so it must be 21, or left out");
+  EXPECT_EQ(errorOf([&] { parseDims("K=5", plan); }),
+            "--dims K=5: variant b: the dimension K has the size 5; rope turns pairs of elements, "
+            "so it must be even");
+}
+
 TEST(Options, DTypesOfStreamsParamsAndStates) {
   const Plan plan = libraryVariant("gla").plan;
   KernelOptions options;

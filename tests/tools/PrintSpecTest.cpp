@@ -50,6 +50,30 @@ TEST(PrintSpec, GroupsDeclarations) {
             "}\n");
 }
 
+TEST(PrintSpec, KeepsDirectionsAndDerivedDimensions) {
+  const std::string text = "variant t(K, F = taylor2(K), V) {\n"
+                           "  direction both\n"
+                           "  input  k[K], v[V]\n"
+                           "\n"
+                           "  state  S[F, V]\n"
+                           "  S <- S + taylor2(k) * v\n"
+                           "  output o[V] = taylor2(k) @ S\n"
+                           "}\n"
+                           "\n"
+                           "variant u(K) {\n"
+                           "  direction forward\n"
+                           "  input  k[K]\n"
+                           "\n"
+                           "  state  x[K], y[K]\n"
+                           "  state  z[K] in reverse\n"
+                           "  x <- x + k\n"
+                           "  y <- y + k\n"
+                           "  z <- z + k\n"
+                           "  output o[K] = x + y + z\n"
+                           "}\n";
+  EXPECT_EQ(printed(text), text);
+}
+
 TEST(PrintSpec, TheLibraryStaysWhatItIs) {
   for (const char* name : {"gla", "gated_delta_net", "linear_attention", "mamba2", "retnet"}) {
     const std::string text = readText(libraryFile(name));

@@ -14,6 +14,15 @@ retnet: scalar decay, scan
 """
 
 
+TAYLOR = """variant taylor(K, F = taylor2(K), V) {
+  input  k[K], v[V]
+  state  S[F, V] in reverse
+  S <- S + taylor2(k) * v
+  output o[V] = taylor2(k) @ S
+}
+"""
+
+
 class Help(Case):
     def test_every_command_has_help_with_examples(self):
         for command in "check explain emit run tune bench cache".split():
@@ -98,6 +107,21 @@ class Check(Case):
         done = self.lathe("check", "gated_delta_net")
         self.assertRegex(done.stderr, r"gated_delta_net\.lathe:\d+:\d+: remark: ")
         self.assertRegex(done.stderr, r"(?m)^ +\| +\^$")
+
+    def test_what_no_kernel_runs_is_said(self):
+        path = self.write("taylor.lathe", TAYLOR)
+        done = self.lathe("check", path)
+        self.assertEqual(done.stdout, "taylor: no decay in reverse, no GPU kernel yet\n")
+        self.assertIn(
+            ":3:10: remark: no GPU kernel runs it yet: the state S goes in reverse\n", done.stderr
+        )
+        text = "variant 'taylor' has no GPU kernel yet: the state S goes in reverse"
+        out = self.lathe("explain", path).stdout
+        self.assertRegex(out, rf"(?m)^  none +{text}$")
+        self.assertRegex(out, r"(?m)^  step +none: the state S goes in reverse$")
+        self.assertIn("  S[t] = S[t+1] + x1 * v\n", out)
+        done = self.lathe("emit", path, "--stage", "cuda", code=1)
+        self.assertTrue(done.stderr.endswith(f"lathe: {text}\n"), done.stderr)
 
     def test_a_mistake_has_a_caret(self):
         path = self.write("bad.lathe", SUM.replace("q @ S", "q @ T"))

@@ -56,6 +56,30 @@ class Run(Case):
         self.run_on_cpu("gla")
         self.assert_close(self.load(), expected)
 
+    def test_derived_sizes_follow(self):
+        path = self.write(
+            "taylor.lathe",
+            SUM.replace("K, V) {", "K, F = taylor2(K), V) {")
+            .replace("S[K, V]", "S[F, V]")
+            .replace("k * v", "taylor2(k) * v")
+            .replace("q @ S", "taylor2(q) @ S"),
+        )
+        draw = np.random.default_rng(3).standard_normal
+        q, k, v = (draw((1, 9, 2, size)) for size in (4, 4, 3))
+        self.npz("x.npz", q=q, k=k, v=v)
+        self.run_on_cpu(path, "--check")
+        dots = np.einsum("bihk,bjhk->bhij", q, k)
+        weights = np.tril(1 + dots + dots**2 / 2)
+        found = self.load()
+        self.assertLess(ratio(found["o"], np.einsum("bhij,bjhv->bihv", weights, v)), 1e-6)
+        self.assertEqual(found["S"].shape, (1, 2, 21, 3))
+        self.npz("x.npz", q=q, k=k, v=v, S=np.zeros((1, 2, 20, 3)))
+        self.assertIn(
+            "lathe: variant total: the dimension F has the size 20; it is taylor2(K) of K = 4, so "
+            "it must be 21, or left out\n",
+            self.run_on_cpu(path, code=1).stderr,
+        )
+
     def test_the_output_continues_as_the_input_of_the_next_run(self):
         arrays = formulas.draw("gla", tokens=20)
         halves = []

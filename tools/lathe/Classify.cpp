@@ -34,11 +34,11 @@ std::string classify(const Plan& plan) {
     }
     const Recurrence& recurrence = plan.recurrences[update.affine];
     const std::size_t terms = recurrence.rank1.size();
-    add(decayText(plan, recurrence));
+    add(decayText(plan, recurrence) + (operand.reverse ? " in reverse" : ""));
     if (terms > 0)
       add(std::to_string(terms) + " rank-1 term" + (terms > 1 ? "s" : ""));
   }
-  add(plan.scan ? "scan" : "sequential on the GPU");
+  add(plan.scan ? "scan" : plan.noKernel.empty() ? "sequential on the GPU" : "no GPU kernel yet");
   return text;
 }
 

@@ -100,6 +100,9 @@ Explanation explainVariant(const CompiledVariant& variant, const KernelOptions& 
   e.formulas = Formulas(plan).lines();
   e.remarks = plan.remarks;
   e.hasChunkForm = variant.has(Stage::chunk);
+  for (const Operand& operand : plan.operands)
+    if (operand.reverse)
+      e.reverseState = operand.name;
   e.roles = rolesOf(plan);
   e.signature = parseSignature(options, plan);
   e.shape = options.shape.empty() ? Shape{8, 4096, 16} : parseShape(options.shape);
@@ -134,7 +137,9 @@ void print(std::ostream& out, const Explanation& e) {
   line(out, "chunk form",
        e.hasChunkForm ? "a chunk of tokens by matrix products (lathe emit --stage chunk)"
                       : "none: the variant runs token by token");
-  line(out, "step", "one token at a time, the states updated in place");
+  line(out, "step",
+       e.reverseState.empty() ? "one token at a time, the states updated in place"
+                              : "none: the state " + e.reverseState + " goes in reverse");
   for (const Remark& remark : e.remarks)
     line(out, "line " + std::to_string(remark.line), remark.text);
   out << "\nPlan for " << shapeText(e.shape) << ", " << dimsText(e.signature) << "\n";

@@ -21,6 +21,8 @@ struct Explanation {
   std::vector<Remark> remarks;
   bool hasChunkForm = false;
   std::vector<Role> roles;  ///< Of the scan family.
+  std::string
+      reverseState;  ///< One that goes in reverse, so that nothing can be run token by token.
 
   Family family = Family::scan;
   std::string arch;

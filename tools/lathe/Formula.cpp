@@ -23,7 +23,9 @@ std::vector<int> childrenOf(const Plan& plan, const Node& node) {
 
 bool isComputed(const Node& node) {
   return node.kind == Node::Kind::map || node.kind == Node::Kind::sum ||
-         node.kind == Node::Kind::max || node.kind == Node::Kind::contract;
+         node.kind == Node::Kind::max || node.kind == Node::Kind::contract ||
+         node.kind == Node::Kind::rotate || node.kind == Node::Kind::taylor ||
+         node.kind == Node::Kind::taylorAdjoint;
 }
 
 bool isOne(const Node& node) { return node.kind == Node::Kind::constant && node.value == 1; }
@@ -54,6 +56,11 @@ void Formulas::count(int node) {
     count(child);
 }
 
+std::string Formulas::oldState(int operand) const {
+  const Operand& state = plan.operands[operand];
+  return state.name + (state.reverse ? "[t+1]" : "[t-1]");
+}
+
 std::string Formulas::text(int node) const { return inner(node, 0); }
 
 std::string Formulas::inner(int node, int context) const {
@@ -79,7 +86,7 @@ std::string Formulas::print(const Node& node, int context) const {
   case Node::Kind::position:
     return "position";
   case Node::Kind::state:
-    return plan.operands[node.operand].name + "[t-1]";
+    return oldState(node.operand);
   case Node::Kind::affine:
     return plan.operands[plan.recurrences[node.affine].state].name + "[t]";
   case Node::Kind::operand:
@@ -89,6 +96,14 @@ std::string Formulas::print(const Node& node, int context) const {
     return over("sum");
   case Node::Kind::max:
     return over("max");
+  case Node::Kind::index:
+    return "index(" + node.name + ")";
+  case Node::Kind::rotate:
+    return over("rotate");
+  case Node::Kind::taylor:
+    return over("taylor2");
+  case Node::Kind::taylorAdjoint:
+    return "taylor2_adjoint(" + inner(node.args[0], 0) + ", " + inner(node.args[1], 0) + ")";
   case Node::Kind::contract: {
     std::string text = inner(node.args[0], 4) + " @ " + inner(node.args[1], 4);
     return context > 1 ? "(" + text + ")" : text;
@@ -126,7 +141,7 @@ std::string Formulas::decay(const Recurrence& recurrence) const {
 }
 
 std::string Formulas::recurrence(const Recurrence& recurrence) const {
-  const std::string old = plan.operands[recurrence.state].name + "[t-1]";
+  const std::string old = oldState(recurrence.state);
   const std::string factor = decay(recurrence);
   std::string text = factor.empty() ? old : factor + " * " + old;
   for (const Recurrence::Rank1& term : recurrence.rank1) {

@@ -26,6 +26,7 @@ public:
 
 private:
   void count(int node);
+  std::string oldState(int operand) const;
   std::string inner(int node, int context) const;
   std::string print(const Node& node, int context) const;
   std::string recurrence(const Recurrence& recurrence) const;

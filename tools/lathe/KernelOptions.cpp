@@ -1,5 +1,6 @@
 #include "tools/lathe/KernelOptions.h"
 
+#include "compiler/plan/Dims.h"
 #include "runtime/Device.h"
 #include "runtime/driver/Cuda.h"
 #include "tools/lathe/Command.h"
@@ -8,6 +9,7 @@
 #include <charconv>
 #include <limits>
 #include <sstream>
+#include <stdexcept>
 
 namespace lathe::tool {
 
@@ -96,6 +98,8 @@ std::map<std::string, int> parseDims(const std::string& text, const Plan& plan) 
   std::map<std::string, int> dims;
   for (const std::string& dim : plan.dims)
     dims[dim] = usual;
+  for (const DerivedDim& derived : plan.rules.derived)
+    dims.erase(derived.dim);
   for (const std::string& part : split(text)) {
     const std::size_t equals = part.find('=');
     const std::string dim = part.substr(0, equals);
@@ -103,11 +107,15 @@ std::map<std::string, int> parseDims(const std::string& text, const Plan& plan) 
         equals == std::string::npos ? 0 : parseCount(std::string_view(part).substr(equals + 1));
     if (size < 1 || size > largest)
       reject("--dims", text, quoted(part) + " is no size; write K=128,V=64");
-    if (!dims.contains(dim))
+    if (std::find(plan.dims.begin(), plan.dims.end(), dim) == plan.dims.end())
       reject("--dims", text, lacks(plan, "dimension", dim) + "; it has " + join(plan.dims));
     dims[dim] = static_cast<int>(size);
   }
-  return dims;
+  try {
+    return completeDims(plan.variant, plan.rules, std::move(dims));
+  } catch (const std::invalid_argument& error) {
+    reject("--dims", text, error.what());
+  }
 }
 
 DType parseDType(const std::string& text) {

@@ -21,7 +21,8 @@ struct KernelOptions {
   void addArch(CLI::App& command);
 };
 
-/// "K=128,V=64"; dimensions that are not named are 128. Throws UsageError.
+/// "K=128,V=64"; dimensions that are not named are 128, or what they are derived as. Throws
+/// UsageError.
 std::map<std::string, int> parseDims(const std::string& text, const Plan& plan);
 
 DType parseDType(const std::string& text);

@@ -111,6 +111,8 @@ std::string bodyOf(const Statement& statement) {
     return statement.name + " <- " + print(*statement.value, 0);
   if (statement.log)
     text += " in log";
+  if (statement.reverse)
+    text += " in reverse";
   return statement.value ? text + " = " + print(*statement.value, 0) : text;
 }
 
@@ -129,7 +131,15 @@ int blockOf(Statement::Kind kind) {
 }
 
 bool shareLine(const Statement& a, const Statement& b) {
-  return a.kind == b.kind && !a.value && !b.value && a.log == b.log;
+  return a.kind == b.kind && !a.value && !b.value && a.log == b.log && a.reverse == b.reverse;
+}
+
+/// " = taylor2(K)" of a derived dimension.
+std::string derivationOf(const spec::Variant& variant, const std::string& dim) {
+  for (const spec::Derivation& derivation : variant.derived)
+    if (derivation.dim == dim)
+      return " = " + derivation.function + "(" + derivation.from + ")";
+  return "";
 }
 
 }  // namespace
@@ -137,8 +147,10 @@ bool shareLine(const Statement& a, const Statement& b) {
 std::string printVariant(const spec::Variant& variant) {
   std::string text = "variant " + variant.name + "(";
   for (const std::string& dim : variant.dims)
-    text += (&dim == variant.dims.data() ? "" : ", ") + dim;
+    text += (&dim == variant.dims.data() ? "" : ", ") + dim + derivationOf(variant, dim);
   text += ") {\n";
+  if (variant.direction.line > 0)
+    text += variant.both ? "  direction both\n" : "  direction forward\n";
   const Statement* before = nullptr;
   for (const Statement& statement : variant.statements) {
     if (before && shareLine(*before, statement)) {

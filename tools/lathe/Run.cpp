@@ -147,7 +147,8 @@ int run(const RunOptions& options) {
     kernel.dtype = file.isHalf ? "f16" : "f32";
   Signature signature = parseSignature(kernel, plan);
   signature.dims = file.dims;
-  const int device = deviceOf(options.device);
+  const bool isOnCpu = options.device == "auto" && !plan.noKernel.empty();
+  const int device = isOnCpu ? -1 : deviceOf(options.device);
   if (device >= 0 || hasDType)
     roundTo(plan, signature, file.host);
   const HostResult result =
@@ -193,7 +194,9 @@ void addRun(CLI::App& app, Action& action) {
       ->required();
   command->add_option("--input", options->input, "the arrays")->required()->type_name("X.npz");
   command->add_option("--output", options->output, "where the results go")->type_name("Y.npz");
-  command->add_option("--device", options->device, "auto (a GPU if there is one), cpu or cuda:0")
+  command
+      ->add_option("--device", options->device,
+                   "auto (a GPU if there is one that runs it), cpu or cuda:0")
       ->type_name("DEVICE")
       ->check(checkDevice);
   command->add_option("--layout", options->layout, "of the arrays: bthd or bhtd")

@@ -1,9 +1,11 @@
 #include "tools/lathe/Tensors.h"
 
+#include "compiler/plan/Dims.h"
 #include "runtime/Error.h"
 #include "tuner/Numbers.h"
 
 #include <algorithm>
+#include <stdexcept>
 
 namespace lathe::tool {
 
@@ -67,6 +69,7 @@ public:
     for (const std::string& dim : plan.dims)
       if (sizes.contains(dim))
         call.dims[dim] = static_cast<int>(sizes.at(dim));
+    completeSizes();
     checkHeads();
     return std::move(call);
   }
@@ -147,6 +150,14 @@ private:
       if (own == 0 || heads % own != 0)
         throw Error("'" + name + "' has " + std::to_string(own) + " heads, which do not divide " +
                     std::to_string(heads) + ", the most of any array");
+    }
+  }
+
+  void completeSizes() {
+    try {
+      call.dims = completeDims(plan.variant, plan.rules, std::move(call.dims));
+    } catch (const std::invalid_argument& error) {
+      throw Error(error.what());
     }
   }
 
