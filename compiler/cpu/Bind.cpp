@@ -1,5 +1,6 @@
 #include "compiler/cpu/Bind.h"
 
+#include "compiler/plan/Dims.h"
 #include "compiler/plan/Evaluate.h"
 
 #include <algorithm>
@@ -264,9 +265,10 @@ std::vector<DType> dtypesOf(const Program& program, const Target& target) {
 
 Sizes sizesOf(const Program& program, const Target& target) {
   Sizes sizes;
+  const auto all = completeDims(program.variant, program.rules, target.dims);
   for (const std::string& dim : program.dims) {
-    const auto given = target.dims.find(dim);
-    if (given == target.dims.end())
+    const auto given = all.find(dim);
+    if (given == all.end())
       fail(program, "the size of the dimension " + dim + " is missing");
     if (given->second < 1)
       fail(program, "the dimension " + dim + " has the size " + std::to_string(given->second) +

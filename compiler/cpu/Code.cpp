@@ -25,6 +25,15 @@ Value Code::number(double value, Type type) {
 
 Value Code::splat(Value number) { return create<vector::SplatOp>(number, vector); }
 
+Value Code::indices(Value start) {
+  llvm::SmallVector<float> lane;
+  for (int i = 0; i < lanes; ++i)
+    lane.push_back(static_cast<float>(i));
+  const Value offsets = create<arith::ConstantOp>(DenseElementsAttr::get(vector, llvm::ArrayRef(lane)));
+  const Value first = create<arith::SIToFPOp>(getF32Type(), start);
+  return create<arith::AddFOp>(splat(first), offsets);
+}
+
 Value Code::byteAddress(Value base, Value bytes) {
   return create<LLVM::GEPOp>(pointer, getI8Type(), base, ArrayRef<LLVM::GEPArg>{bytes});
 }

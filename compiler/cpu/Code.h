@@ -27,6 +27,9 @@ public:
   mlir::Value number(double value, mlir::Type type);
   mlir::Value splat(mlir::Value number);
 
+  /// start, start + 1, ...
+  mlir::Value indices(mlir::Value start);
+
   /// `base` and so many bytes, or elements of fp32.
   mlir::Value byteAddress(mlir::Value base, mlir::Value bytes);
   mlir::Value address(mlir::Value base, mlir::Value elements);

@@ -41,7 +41,8 @@ void Emitter::allocate() {
     if (bufferOf[value] >= 0)
       return;
     bufferOf[value] = scratchCount;
-    scratchCount += Layout(dims(value), emission.memory->sizes, code.lanes).count;
+    // Features are written and read by whole vectors from any element on.
+    scratchCount += Layout(dims(value), emission.memory->sizes, code.lanes).count + code.lanes;
   };
   for (const reference::Instruction& instruction : emission.program->instructions) {
     const int value = instruction.results[0];
@@ -124,6 +125,8 @@ void Emitter::emit(const Step& step) {
     return emitPass(step.pass);
   case Step::Kind::loop:
     return step.loop.dim.empty() ? emitScalars(step.loop) : emitLoop(step.loop);
+  case Step::Kind::feature:
+    return emitFeature(step.copy.value);
   case Step::Kind::load:
     return emitCopy(step.copy, false);
   case Step::Kind::store:

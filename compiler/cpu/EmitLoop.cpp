@@ -98,6 +98,8 @@ Emitter::Values Emitter::emitBlock(const Loop& loop, Value start, int count, con
     Value result;
     if (instruction.kind == Kind::input || instruction.kind == Kind::param) {
       result = loadTensor(value, start, count);
+    } else if (instruction.kind == Kind::index) {
+      result = code.indices(start);
     } else {
       Values args;
       for (int arg : instruction.args)

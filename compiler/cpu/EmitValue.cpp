@@ -12,6 +12,11 @@ namespace lathe::cpu {
 Value Emitter::apply(const reference::Instruction& instruction, ArrayRef<Value> args) {
   if (instruction.kind == Kind::broadcast)
     return args[0];
+  if (instruction.kind == Kind::runningMax)
+    return instruction.exclusive
+               ? args[0]
+               : createFunction(code, Op::maximum,
+                                {createFunction(code, Op::add, {args[0], args[1]}), args[2]});
   return createFunction(code, instruction.op, args);
 }
 

@@ -62,6 +62,14 @@ private:
   mlir::Value loadTensor(int value, mlir::Value start, int count);
   void emitCopy(const Copy& copy, bool isStore);
 
+  // What mixes the elements of a vector (EmitFeature.cpp).
+  void emitFeature(int value);
+  void emitRotate(const reference::Instruction& instruction);
+  void emitTaylor(const reference::Instruction& instruction);
+  void emitTaylorAdjoint(const reference::Instruction& instruction);
+  using Body = std::function<void(mlir::Value)>;
+  void forEach(long begin, long end, long step, const Body& body);
+
   // Passes over several dimensions (EmitPass.cpp).
   void emitPass(const Pass& pass);
   void emitColumns(const Pass& pass, Element& outer);

@@ -2,6 +2,7 @@
 
 #include "compiler/cpu/Element.h"
 #include "compiler/cpu/Sweep.h"
+#include "compiler/plan/Dims.h"
 
 #include <algorithm>
 #include <list>
@@ -206,7 +207,9 @@ private:
 }  // namespace
 
 Gradient::Gradient(const Program& adjoint, Target target)
-    : program(adjoint), target(target), kernel(adjoint, std::move(target)) {}
+    : program(adjoint), target(target), kernel(adjoint, target) {
+  this->target.dims = completeDims(program.variant, program.rules, target.dims);
+}
 
 void Gradient::run(const Call& call) const { GradientRun(program, target, call).run(kernel); }
 

@@ -22,6 +22,18 @@ bool isReduction(const Instruction& instruction) {
          instruction.kind == Kind::contract;
 }
 
+/// Evaluated element by element.
+bool isElementwise(const Instruction& instruction) {
+  return instruction.kind == Kind::map || instruction.kind == Kind::broadcast ||
+         instruction.kind == Kind::runningMax;
+}
+
+/// Every element of the result needs others than its own of the operands.
+bool isFeature(const Instruction& instruction) {
+  return instruction.kind == Kind::rotate || instruction.kind == Kind::taylor ||
+         instruction.kind == Kind::taylorAdjoint;
+}
+
 /// The dimensions of several values, in the order of memory.
 Dims unite(const std::vector<Dims>& values, const std::vector<int>& some, const Dims& order) {
   Dims all;
@@ -44,6 +56,11 @@ public:
     const std::size_t place = find(dim, instruction.args);
     steps[place].loop.values.push_back(value);
     placeOf[value] = {true, place, dim, isReduction(instruction) && !dim.empty()};
+  }
+
+  void addFeature(int value) {
+    placeOf[value] = {true, steps.size(), "", true};
+    steps.push_back({Step::Kind::feature, {}, {}, {-1, value}});
   }
 
   void addOutput(int declaration, const Dims& dims) {
@@ -69,7 +86,7 @@ private:
         earliest = std::max(earliest, place.step + (isJoinable ? 0 : 1));
     }
     for (std::size_t i = earliest; i < steps.size(); ++i)
-      if (steps[i].loop.dim == dim)
+      if (steps[i].kind == Step::Kind::loop && steps[i].loop.dim == dim)
         return i;
     steps.push_back({Step::Kind::loop, {}, {dim, {}, {}, {}}, {}});
     return steps.size() - 1;
@@ -135,8 +152,7 @@ private:
   }
 
   bool takesPass(const Instruction& instruction) const {
-    const bool isMap = instruction.kind == Kind::map || instruction.kind == Kind::broadcast;
-    if (isMap)
+    if (isElementwise(instruction))
       return rank(instruction.results[0]) > 1 && !schedule.isInline[instruction.results[0]];
     return isReduction(instruction) && spaceOf(instruction).size() > 1;
   }
@@ -280,6 +296,10 @@ private:
           takesPass(instruction) || schedule.isInline[value] || instruction.kind == Kind::state ||
           (isTensor(instruction) && rank(value) > 1))
         continue;
+      if (isFeature(instruction)) {
+        fusion.addFeature(value);
+        continue;
+      }
       fusion.add(value, isReduction(instruction) ? spaceOf(instruction) : schedule.dims[value],
                  instruction);
     }

@@ -40,7 +40,13 @@ struct Copy {
 };
 
 struct Step {
-  enum class Kind { pass, loop, load, store };
+  enum class Kind {
+    pass,
+    loop,
+    feature,  ///< The value of `copy`, of all elements of its operands at once: rope, taylor2.
+    load,
+    store
+  };
   Kind kind;
   Pass pass;
   Loop loop;

@@ -133,6 +133,26 @@ TEST(CpuCall, ValuesOfAnyRank) {
   }
 }
 
+/// rope and taylor2, forward and in the adjoint, for sizes that are no multiple of a vector.
+TEST(CpuCall, FeaturesMixElements) {
+  const CompiledVariant variant = compileOne(R"(variant v(K, F = taylor2(K), V) {
+    input q[K], k[K], v[V]
+    state S[F, V], R[K, V]
+    S <- 0.9 * S + taylor2(k) * v
+    R <- 0.9 * R + rope(k) * v
+    output o[V] = taylor2(q) @ S
+    output p[V] = rope(q) @ R
+  })");
+  for (const int size : {4, 16, 18, 34}) {
+    const std::map<std::string, int> dims = sizesOf(variant, {size, 20});
+    for (const reference::Program* program : {&variant.token.program, &variant.gradient.program}) {
+      const Arguments call = randomCall(*program, {}, {1, 300, 2}, dims);
+      expectClose(runOnCpu(*program, call), reference::interpret(*program, call, 1, 1), tolerance,
+                  "K = " + std::to_string(size));
+    }
+  }
+}
+
 /// Every elementwise function, far from and near to zero.
 TEST(CpuCall, FunctionsArePrecise) {
   const CompiledVariant variant = compileOne(R"(variant v(K) {

@@ -22,7 +22,7 @@ TEST_P(Forward, AgreesWithTheInterpreter) {
         CpuOptions options;
         options.isHeadFirst = isHeadFirst;
         options.slice = isHeadFirst ? 16 : 0;
-        expectClose(runOnCpu(variant.token.program, call, options), expected, tolerance,
+        expectClose(runOnCpu(forwardOf(variant), call, options), expected, tolerance,
                     GetParam() + ", T " + std::to_string(tokens));
       }
     }

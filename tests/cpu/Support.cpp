@@ -1,6 +1,7 @@
 #include "tests/cpu/Support.h"
 
 #include "compiler/cpu/Element.h"
+#include "compiler/plan/Dims.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -81,9 +82,19 @@ std::vector<std::string> libraryFolder() {
 
 std::map<std::string, int> sizesOf(const CompiledVariant& variant, const std::vector<int>& sizes) {
   std::map<std::string, int> dims;
-  for (const std::string& dim : variant.plan.dims)
-    dims[dim] = sizes[dims.size() % sizes.size()];
-  return dims;
+  std::size_t next = 0;
+  for (const std::string& dim : variant.plan.dims) {
+    const std::vector<DerivedDim>& derived = variant.plan.rules.derived;
+    const auto& even = variant.plan.rules.even;
+    const bool isDerived = std::any_of(derived.begin(), derived.end(),
+                                       [&](const DerivedDim& own) { return own.dim == dim; });
+    if (isDerived)
+      continue;
+    const bool isEven = std::find(even.begin(), even.end(), dim) != even.end();
+    const int size = sizes[next++ % sizes.size()];
+    dims[dim] = size + (isEven ? size % 2 : 0);
+  }
+  return completeDims(variant.name, variant.plan.rules, dims);
 }
 
 double rounded(double value, DType dtype) {

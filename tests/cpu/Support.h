@@ -20,6 +20,11 @@ std::vector<std::string> libraryFolder();
 /// The dimensions of a variant, with these sizes in turn.
 std::map<std::string, int> sizesOf(const CompiledVariant& variant, const std::vector<int>& sizes);
 
+/// What the CPU target runs forward: as written, but for gates that have to be kept finite.
+inline const reference::Program& forwardOf(const CompiledVariant& variant) {
+  return variant.isStabilised ? variant.normal.program : variant.token.program;
+}
+
 /// `value` rounded to the dtype.
 double rounded(double value, DType dtype);
 
