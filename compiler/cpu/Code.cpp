@@ -29,7 +29,8 @@ Value Code::indices(Value start) {
   llvm::SmallVector<float> lane;
   for (int i = 0; i < lanes; ++i)
     lane.push_back(static_cast<float>(i));
-  const Value offsets = create<arith::ConstantOp>(DenseElementsAttr::get(vector, llvm::ArrayRef(lane)));
+  const Value offsets =
+      create<arith::ConstantOp>(DenseElementsAttr::get(vector, llvm::ArrayRef(lane)));
   const Value first = create<arith::SIToFPOp>(getF32Type(), start);
   return create<arith::AddFOp>(splat(first), offsets);
 }

@@ -56,8 +56,8 @@ void Emitter::emitTaylor(const reference::Instruction& instruction) {
                code.address(y, code.add(i, code.integer(1))));
   });
   forEach(0, size, 1, [&](Value i) {
-    const Value scale = code.splat(code.create<arith::MulFOp>(
-        code.load(code.address(x, i), code.getF32Type()), root));
+    const Value scale = code.splat(
+        code.create<arith::MulFOp>(code.load(code.address(x, i), code.getF32Type()), root));
     const Value row = code.address(y, code.index(code.integer(1 + size), i, size));
     forEach(0, size, code.lanes, [&](Value j) {
       const Value product =
@@ -83,26 +83,25 @@ void Emitter::emitTaylorAdjoint(const reference::Instruction& instruction) {
                                                     code.load(code.address(x, j), code.vector));
       return accumulate(sum, code.firstLanes(term, count, none), false);
     };
-    Value sum = code.loop(code.integer(0), code.integer(whole / code.lanes), {none},
-                          [&](Value block, const Values& carried) -> Values {
-                            return {add(carried[0], code.index(code.integer(0), block, code.lanes),
-                                        code.lanes)};
-                          })[0];
+    Value sum = code.loop(
+        code.integer(0), code.integer(whole / code.lanes), {none},
+        [&](Value block, const Values& carried) -> Values {
+          return {add(carried[0], code.index(code.integer(0), block, code.lanes), code.lanes)};
+        })[0];
     if (whole < size)
       sum = add(sum, code.integer(whole), static_cast<int>(size - whole));
     code.store(code.reduce(sum, false), code.address(y, i));
   });
   forEach(0, size, code.lanes, [&](Value i) {
     const Value ofRows = code.load(code.address(y, i), code.vector);
-    const Value sum =
-        code.loop(code.integer(0), code.integer(size), {ofRows},
-                  [&](Value j, const Values& carried) -> Values {
-                    const Value row = code.address(products, code.index(i, j, size));
-                    const Value term = code.create<arith::MulFOp>(
-                        code.load(row, code.vector),
-                        code.splat(code.load(code.address(x, j), code.getF32Type())));
-                    return {accumulate(carried[0], term, false)};
-                  })[0];
+    const Value sum = code.loop(code.integer(0), code.integer(size), {ofRows},
+                                [&](Value j, const Values& carried) -> Values {
+                                  const Value row = code.address(products, code.index(i, j, size));
+                                  const Value term = code.create<arith::MulFOp>(
+                                      code.load(row, code.vector),
+                                      code.splat(code.load(code.address(x, j), code.getF32Type())));
+                                  return {accumulate(carried[0], term, false)};
+                                })[0];
     const Value scaled =
         code.create<arith::MulFOp>(sum, code.number(1 / std::sqrt(2.0), code.vector));
     code.store(code.create<arith::AddFOp>(scaled, code.load(code.address(linear, i), code.vector)),

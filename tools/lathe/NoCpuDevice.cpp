@@ -1,0 +1,10 @@
+#include "tools/lathe/CpuDevice.h"
+
+namespace lathe::tool {
+
+std::optional<CpuRun> runOnCpuTarget(const CompiledVariant&, const Signature&, const Shape&,
+                                     const HostCall&, const std::map<std::string, float>&) {
+  return std::nullopt;
+}
+
+}  // namespace lathe::tool
