@@ -158,6 +158,12 @@ Kernel::Kernel(Kernel&&) noexcept = default;
 std::string Kernel::sliceDim() const { return code->sliceDim; }
 int Kernel::slice() const { return static_cast<int>(code->slice); }
 
+bool Kernel::recomputes() const {
+  const std::vector<Sweep>& sweeps = code->units[0].memory.sweeps;
+  return std::any_of(sweeps.begin(), sweeps.end(),
+                     [](const Sweep& sweep) { return !sweep.recomputed.empty(); });
+}
+
 void Kernel::run(const Call& call) const {
   const BoundCall bound = bindCall(code->program, code->dtypes, code->units[0].memory, call);
   if (call.threads < 0 || call.spacing < 0)

@@ -75,6 +75,8 @@ public:
   /// How the vector dimension is cut: its name and the size of a slice; no name where it is not.
   std::string sliceDim() const;
   int slice() const;
+  /// Whether Call::spacing means anything: a sweep needs states of the other direction.
+  bool recomputes() const;
 
 private:
   struct Code;

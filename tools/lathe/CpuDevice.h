@@ -24,4 +24,8 @@ std::optional<CpuRun> runOnCpuTarget(const CompiledVariant& variant, const Signa
                                      const Shape& shape, const HostCall& call,
                                      const std::map<std::string, float>& constants);
 
+/// Tunes the CPU target for a shape and prints what came of it; whether this program has one.
+bool tuneCpuTarget(const CompiledVariant& variant, bool isGradient, const Signature& signature,
+                   const Shape& shape, double budgetSeconds);
+
 }  // namespace lathe::tool

@@ -7,4 +7,8 @@ std::optional<CpuRun> runOnCpuTarget(const CompiledVariant&, const Signature&, c
   return std::nullopt;
 }
 
+bool tuneCpuTarget(const CompiledVariant&, bool, const Signature&, const Shape&, double) {
+  return false;
+}
+
 }  // namespace lathe::tool

@@ -242,7 +242,8 @@ void addRun(CLI::App& app, Action& action) {
       "[B,H,dims] (missing: zero), consts without axes (missing: as the spec says). The output\n"
       "holds the outputs and, under their own names, the final states, which continue as the\n"
       "initial states of a next run: in float32, and in float64 on the CPU where all inputs are.\n"
-      "--device cpu compiles the variant for this processor, in fp32. Where no device is named and\n"
+      "--device cpu compiles the variant for this processor, in fp32. Where no device is named "
+      "and\n"
       "there is no GPU, the interpreter runs, in double precision.");
   command->add_option("FILE", options->file, "a .lathe file, or the name of a library variant")
       ->required();
