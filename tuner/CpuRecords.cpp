@@ -59,7 +59,8 @@ json recordsOf(const std::filesystem::path& path) {
 }  // namespace
 
 std::string toString(const CpuChoice& choice) {
-  std::string text = std::to_string(choice.threads) + " threads";
+  std::string text =
+      std::to_string(choice.threads) + (choice.threads == 1 ? " thread" : " threads");
   if (choice.slice > 0)
     text += ", slice " + std::to_string(choice.slice);
   if (choice.spacing > 0)
@@ -115,8 +116,8 @@ void CpuRecords::store(const CpuProblem& problem, const CpuTuningResult& result)
                          {"mad", result.mad}}}};
   json records = json::array();
   for (const json& old : recordsOf(path))
-    if (old.value("key", "") != record.at("key") ||
-        old.value("bucket", json()) != record.at("bucket"))
+    if (old.contains("key") &&
+        (old.at("key") != record.at("key") || old.value("bucket", json()) != record.at("bucket")))
       records.push_back(old);
   records.push_back(record);
   const json whole = {{"schema", schema}, {"records", records}};

@@ -3,6 +3,7 @@
 #include "compiler/cpu/Pool.h"
 #include "runtime/Error.h"
 #include "tuner/Measure.h"
+#include "tuner/Numbers.h"
 
 #include <algorithm>
 #include <chrono>
@@ -80,6 +81,7 @@ private:
     HostCall host = draw(problem.variant->plan, problem.signature, shape, {});
     std::mt19937_64 random(3);
     std::normal_distribution<double> normal;
+    const std::map<std::string, DType> dtypes = problem.target(0).dtypes;
     for (const Declaration& declaration : program.declarations) {
       if (declaration.kind != Declaration::Kind::input || host.tensors.contains(declaration.name))
         continue;
@@ -90,7 +92,7 @@ private:
       for (const std::int64_t size : tensor.shape)
         count *= size;
       for (std::int64_t i = 0; i < count; ++i)
-        tensor.data.push_back(static_cast<double>(static_cast<float>(normal(random))));
+        tensor.data.push_back(roundTo(dtypes.at(declaration.name), normal(random)));
       host.tensors[declaration.name] = std::move(tensor);
     }
     if (problem.variant->isStabilised)
