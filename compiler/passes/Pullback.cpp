@@ -62,6 +62,13 @@ void Pullback::through(Operation& op) {
       .Case([&](MaxOp max) { throughMax(max, d); })
       .Case([&](ContractOp contract) { throughContract(contract, d); })
       .Case([&](BroadcastOp broadcast) { add(broadcast.getInput(), d); })
+      .Case([&](RotateOp rotate) {
+        add(rotate.getInput(), negated(builder.rotate(d, rotate.getDim())));
+      })
+      .Case([&](TaylorOp taylor) {
+        add(taylor.getInput(),
+            builder.taylorAdjoint(taylor.getInput(), d, taylor.getDim(), taylor.getFeatures()));
+      })
       .Case([&](CumulateOp cumulate) { throughCumulate(cumulate, d); })
       .Case([&](ScoresOp scores) { throughScores(scores, d); })
       .Case([&](ApplyOp apply) { throughApply(apply, d); })

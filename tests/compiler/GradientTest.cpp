@@ -137,7 +137,8 @@ TEST(Gradients, OfEveryFunction) {
                                      "relu(x)",          "silu(x)",          "elu(x)",
                                      "min(x, 0.3)",      "max(0.2, x)",      "clamp(x, -0.5, 0.5)",
                                      "l2norm(x)",        "rmsnorm(x)",       "softmax(x)",
-                                     "-x / (2 + x * x)", "x - sum(x)"}) {
+                                     "-x / (2 + x * x)", "x - sum(x)",       "sin(x)",
+                                     "cos(x * x)",       "rope(x)"}) {
     const CompiledVariant variant = compileOne("variant v(K, V) {\n  input x[K], v[V]\n"
                                                "  state S[K, V]\n  S <- tanh(S) + x * v\n"
                                                "  output o[V] = (" +

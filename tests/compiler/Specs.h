@@ -1,6 +1,7 @@
 // Specs that several tests of the compiler run.
 #pragma once
 
+#include "compiler/plan/Dims.h"
 #include "tests/compiler/Support.h"
 
 namespace lathe::test {
@@ -11,7 +12,9 @@ inline std::map<std::string, int> sizesFor(const CompiledVariant& variant) {
   std::map<std::string, int> dims;
   for (const std::string& dim : variant.plan.dims)
     dims[dim] = sizes[dims.size() % sizes.size()];
-  return dims;
+  for (const DerivedDim& derived : variant.plan.rules.derived)
+    dims.erase(derived.dim);
+  return completeDims(variant.name, variant.plan.rules, dims);
 }
 
 /// Specs that need what the library does not: each with a chunk form.
@@ -129,6 +132,57 @@ inline const std::vector<Named>& specs() {
          state S[K, V]
          S <- sigmoid(f) * (exp(w) * S) + k * v
          output o[V] = q @ S
+       })"},
+      {"a_state_in_reverse", R"(variant v(K, V) {
+         input q[K], k[K], v[V], w[K] in log, u[K] in log
+         state S[K, V], R[K, V] in reverse
+         let later = q @ (exp(u) * R)
+         S <- exp(w) * S + k * v
+         R <- exp(u) * R + k * v
+         output o[V] = q @ S + later
+       })"},
+      {"both_directions", R"(variant v(K, V) {
+         direction both
+         input q[K], k[K], v[V], f
+         let fq = softplus(q)
+         let fk = softplus(k)
+         state S[K, V], z[K]
+         S <- sigmoid(f) * S + fk * v
+         z <- sigmoid(f) * z + fk
+         output o[V] = (fq @ S) / (fq @ z)
+       })"},
+      {"the_delta_rule_in_both_directions", R"(variant v(K, V) {
+         direction both
+         input q[K], k[K], v[V], b
+         let kn = l2norm(k)
+         state S[K, V]
+         S <- S + sigmoid(b) * kn * (v - kn @ S)
+         output o[V] = q @ S
+       })"},
+      {"taylor_features", R"(variant v(K, V, F = taylor2(K)) {
+         input q[K], k[K], v[V]
+         let fk = taylor2(k)
+         state S[F, V], z[F]
+         S <- S + fk * v
+         z <- z + fk
+         let fq = taylor2(0.5 * q)
+         output o[V] = (fq @ S) / (fq @ z)
+       })"},
+      {"rotary_embedding", R"(variant v(K, V) {
+         input q[K], k[K], v[V], w in log
+         param p[K]
+         state S[K, V]
+         S <- exp(w) * S + rope(k * p) * v
+         output o[V] = rope(q) @ S
+       })"},
+      {"weights_by_position", R"(variant v(K, V) {
+         input q[K], k[K], v[V]
+         const M = 64
+         let angle = position / M
+         state C[K, V], S[K, V]
+         C <- C + cos(angle) * k * v
+         S <- S + sin(angle) * k * v
+         output o[V] = cos(angle) * (q @ C) + sin(angle) * (q @ S)
        })"},
   };
   return list;
