@@ -30,13 +30,15 @@ public:
     compiled.name = variant.getSymName().str();
     run(variant, [](mlir::OpPassManager& passes) { passes.addPass(createSimplify()); });
     compiled.token = formOf(variant);
-    compiled.gradient = gradientOf(variant);
+    const mlir::OwningOpRef<VariantOp> asWritten = variant.clone();
     run(variant, addNormalForm);
     compiled.normal = formOf(variant);
+    compiled.isStabilised = !variant.getBody().getOps<RunningMaxOp>().empty();
+    compiled.gradient = gradientOf(compiled.isStabilised ? variant : *asWritten);
     compiled.plan = planVariant(variant);
     const bool isRecognised =
         llvm::all_of(variant.getBody().getOps<UpdateOp>(), [](UpdateOp update) {
-          return update.getValue().getDefiningOp<AffineOp>() != nullptr;
+          return llvm::isa<AffineOp, RunningMaxOp>(update.getValue().getDefiningOp());
         });
     if (isRecognised)
       run(variant, addChunkForm);
@@ -127,7 +129,7 @@ std::vector<CompiledVariant> compile(std::string_view text, std::string_view fil
 
 Results interpret(const CompiledVariant& variant, const Arguments& arguments, int chunk,
                   int threads) {
-  const Stage stage = chunk == 0 ? Stage::ir : Stage::chunk;
+  const Stage stage = chunk > 0 ? Stage::chunk : variant.isStabilised ? Stage::normal : Stage::ir;
   return reference::interpret(variant.form(stage).program, arguments, chunk, threads);
 }
 

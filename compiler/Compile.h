@@ -34,6 +34,7 @@ struct CompiledVariant {
   Plan plan;
   Form token, normal, gradient;
   std::optional<Form> chunk, chunkGradient;  ///< Absent: the remarks of the plan say why.
+  bool isStabilised = false;  ///< From the normal form on, states hold S exp(-m), m one more state.
 
   bool has(Stage stage) const {
     return chunk || (stage != Stage::chunk && stage != Stage::chunkGradient);
@@ -50,8 +51,9 @@ struct CompiledVariant {
 std::vector<CompiledVariant> compile(std::string_view text, std::string_view fileName,
                                      Diagnostics& diagnostics);
 
-/// Runs a variant in double precision: as written where `chunk` is 0, else in its chunk form,
-/// `chunk` tokens at a time. Shapes and errors: compiler/reference/Interpreter.h.
+/// Runs a variant in double precision: token by token where `chunk` is 0 (as written, or in normal
+/// form where that is stabilised), else in its chunk form, `chunk` tokens at a time. Shapes and
+/// errors: compiler/reference/Interpreter.h.
 Results interpret(const CompiledVariant& variant, const Arguments& arguments, int chunk,
                   int threads);
 

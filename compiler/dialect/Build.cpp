@@ -71,6 +71,19 @@ Value TokenBuilder::broadcast(Value input, ValueType type) {
   return all == input.getType() ? input : create<BroadcastOp>(loc(), all, input).getResult();
 }
 
+Value expand(TokenBuilder& builder, AffineOp affine) {
+  Value sum = affine.getState();
+  for (Value decay : affine.getDecays())
+    sum = builder.map(Op::multiply, {builder.map(Op::exp, decay), sum});
+  for (const auto& [left, right] : llvm::zip(affine.getLefts(), affine.getRights())) {
+    const Value row = builder.contract(right, affine.getState(), affine.keyDim());
+    sum = builder.map(Op::add, {sum, builder.map(Op::multiply, {left, row})});
+  }
+  for (const auto& [key, value] : llvm::zip(affine.getKeys(), affine.getValues()))
+    sum = builder.map(Op::add, {sum, builder.map(Op::multiply, {key, value})});
+  return builder.broadcast(sum, typeOf(affine));
+}
+
 std::optional<double> literalOf(Value value) {
   if (auto literal = value.getDefiningOp<LiteralOp>())
     return literal.getValue().convertToDouble();

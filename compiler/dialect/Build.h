@@ -43,6 +43,9 @@ private:
   mlir::Location location = mlir::UnknownLoc::get(getContext());
 };
 
+/// The value of an update in normal form by single operations, built at the builder's place.
+mlir::Value expand(TokenBuilder& builder, AffineOp affine);
+
 /// The type of a value of the token program.
 inline ValueType typeOf(mlir::Value value) { return llvm::cast<ValueType>(value.getType()); }
 

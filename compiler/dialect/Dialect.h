@@ -24,11 +24,15 @@ class UpdateOp;
 inline constexpr llvm::StringLiteral tokenDim = "token";
 inline constexpr llvm::StringLiteral sourceDim = "source";
 
-/// The attribute of a variant that says which of its dimensions follow from others.
-inline constexpr llvm::StringLiteral derivedAttr = "derived";
-
 /// What the adjoint program calls the gradient of a declaration; no name of a spec has a dot.
 inline std::string gradientName(llvm::StringRef name) { return "d." + name.str(); }
+
+/// What the normal form calls the logarithm of what a state, the first of those that share it, is
+/// divided by.
+inline std::string scaleName(llvm::StringRef name) { return name.str() + ".log_scale"; }
+
+/// The attribute of a variant that says which of its dimensions follow from others.
+inline constexpr llvm::StringLiteral derivedAttr = "derived";
 
 }  // namespace lathe
 

@@ -105,8 +105,20 @@ private:
   llvm::DenseMap<Operation*, Value> adjoints;
 };
 
+void expandUpdates(VariantOp variant) {
+  for (AffineOp affine : llvm::make_early_inc_range(variant.getBody().getOps<AffineOp>())) {
+    TokenBuilder builder(variant, OpBuilder(affine));
+    builder.setLoc(affine.getLoc());
+    affine.getResult().replaceAllUsesWith(expand(builder, affine));
+    affine.erase();
+  }
+}
+
 struct DeriveGradientPass : impl::DeriveGradientBase<DeriveGradientPass> {
-  void runOnOperation() override { Adjoint(getOperation()).run(); }
+  void runOnOperation() override {
+    expandUpdates(getOperation());
+    Adjoint(getOperation()).run();
+  }
 };
 
 }  // namespace

@@ -51,6 +51,71 @@ bool isPositive(Value value) {
   }
 }
 
+/// Whether x - m is at most 0 because m is a maximum that x is part of.
+static bool isShift(Value x, Value m) {
+  if (auto broadcast = m.getDefiningOp<BroadcastOp>())
+    return isShift(x, broadcast.getInput());
+  if (auto max = m.getDefiningOp<MaxOp>())
+    return max.getInput() == x;
+  if (auto running = m.getDefiningOp<RunningMaxOp>())
+    return running.getInput() == x || isShift(x, running.getInput());
+  MapOp map = definingMap(m, Op::maximum);
+  return map &&
+         llvm::any_of(map.getInputs(), [&](Value part) { return part == x || isShift(x, part); });
+}
+
+static bool isAtLeastZero(Value value) {
+  if (isPositive(value))
+    return true;
+  auto map = value.getDefiningOp<MapOp>();
+  const std::optional<Op> op = map ? scalarOpOf(map) : std::nullopt;
+  if (op == Op::relu || op == Op::abs)
+    return true;
+  return op == Op::multiply &&
+         (map.getInputs()[0] == map.getInputs()[1] || llvm::all_of(map.getInputs(), isAtLeastZero));
+}
+
+bool isBounded(Value value) {
+  Operation* definition = value.getDefiningOp();
+  if (auto input = llvm::dyn_cast<InputOp>(definition))
+    return input.getLog();
+  if (llvm::isa<ParamOp, ConstantOp, LiteralOp, DimOp>(definition))
+    return true;
+  auto map = llvm::dyn_cast<MapOp>(definition);
+  const std::optional<Op> op = map ? scalarOpOf(map) : std::nullopt;
+  if (!op)
+    return llvm::isa<BroadcastOp>(definition) && isBounded(definition->getOperand(0));
+  const OperandRange args = map.getInputs();
+  switch (*op) {
+  case Op::logsigmoid:
+  case Op::sigmoid:
+  case Op::tanh:
+  case Op::sin:
+  case Op::cos:
+    return true;
+  case Op::negate:
+    return isAtLeastZero(args[0]);
+  case Op::subtract:
+    return (isBounded(args[0]) && isAtLeastZero(args[1])) || isShift(args[0], args[1]);
+  case Op::minimum:
+    return isBounded(args[0]) || isBounded(args[1]);
+  case Op::add:
+  case Op::maximum:
+    return isBounded(args[0]) && isBounded(args[1]);
+  case Op::multiply: {
+    const auto isNegated = [](Value factor) {
+      MapOp negation = definingMap(factor, Op::negate);
+      return (negation && isAtLeastZero(negation.getInputs()[0])) ||
+             literalOf(factor).value_or(1) <= 0;
+    };
+    return (isNegated(args[0]) && isAtLeastZero(args[1])) ||
+           (isNegated(args[1]) && isAtLeastZero(args[0]));
+  }
+  default:
+    return false;
+  }
+}
+
 Value logarithm(TokenBuilder& builder, Value factor) {
   if (!isPositive(factor))
     return {};

@@ -15,4 +15,8 @@ mlir::Value logarithm(TokenBuilder& builder, mlir::Value factor);
 /// Whether `value` is above zero for every input.
 bool isPositive(mlir::Value value);
 
+/// Whether a bound above `value` is known whatever the inputs are: a log-decay, a number, what is
+/// the same for every token, and what bounded functions make of the rest.
+bool isBounded(mlir::Value value);
+
 }  // namespace lathe

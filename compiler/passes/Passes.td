@@ -11,6 +11,14 @@ def RecogniseRecurrence : Pass<"recognise-recurrence", "::lathe::VariantOp"> {
   let summary = "Brings the update of every state to the normal form, or remarks why it cannot.";
 }
 
+def Stabilise : Pass<"stabilise", "::lathe::VariantOp"> {
+  let summary = "Keeps states that an exponential gate writes finite, by a running maximum.";
+  let description = [{
+    On the normal form. The states of one gate hold S exp(-m) in place of S; the state `S.log_scale`
+    is m, zero where the call passes none.
+  }];
+}
+
 def FormChunks : Pass<"form-chunks", "::lathe::VariantOp"> {
   let summary = "Computes a chunk of tokens at once, or remarks why it cannot.";
 }

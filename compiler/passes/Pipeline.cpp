@@ -7,6 +7,8 @@ namespace lathe {
 void addNormalForm(mlir::OpPassManager& passes) {
   passes.addPass(createRecogniseRecurrence());
   passes.addPass(createSimplify());
+  passes.addPass(createStabilise());
+  passes.addPass(createSimplify());
 }
 
 void addChunkForm(mlir::OpPassManager& passes) {

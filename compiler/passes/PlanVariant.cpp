@@ -149,10 +149,23 @@ private:
     node.dims = namesOf(typeOf(op.getResult(0)));
     for (Value operand : op.getOperands())
       node.args.push_back(nodes.lookup(operand));
+    if (auto running = llvm::dyn_cast<RunningMaxOp>(op))
+      node.args = {decayedMaximum(running), node.args[2]};
     const int index = static_cast<int>(plan.nodes.size());
     describe(op, node, index);
     nodes[op.getResult(0)] = index;
     plan.nodes.push_back(std::move(node));
+  }
+
+  /// What a running maximum was, after its decay.
+  int decayedMaximum(RunningMaxOp running) {
+    Node sum;
+    sum.kind = Node::Kind::map;
+    sum.op = Op::add;
+    sum.args = {nodes.lookup(running.getState()), nodes.lookup(running.getDecay())};
+    sum.dims = namesOf(typeOf(running));
+    plan.nodes.push_back(std::move(sum));
+    return static_cast<int>(plan.nodes.size()) - 1;
   }
 
   void describe(Operation& op, Node& node, int index) {
@@ -179,6 +192,10 @@ private:
         .Case([&](MapOp map) {
           node.kind = Node::Kind::map;
           node.op = *scalarOpOf(map);
+        })
+        .Case([&](RunningMaxOp) {
+          node.kind = Node::Kind::map;
+          node.op = Op::maximum;
         })
         .Case([&](SumOp sum) {
           node.kind = Node::Kind::sum;
