@@ -51,6 +51,19 @@ TEST(Classify, EveryVariantOfTheLibrary) {
   EXPECT_EQ(kind("mamba2"), "scalar decay, scan");
   EXPECT_EQ(kind("linear_attention"), "no decay, normaliser z, scan");
   EXPECT_EQ(kind("gated_delta_net"), "scalar decay, 1 rank-1 term, sequential on the GPU");
+  EXPECT_EQ(kind("hedgehog"), "no decay, normaliser y, normaliser z, sequential on the GPU");
+}
+
+TEST(Classify, ASumOfOtherKeysOrUnderAnotherDecayIsNoNormaliser) {
+  const auto kind = [](const std::string& update) {
+    return classify(variantOf("variant t(K, V) {\n  input k[K], v[V], g in log\n"
+                              "  state S[K, V], z[K]\n  S <- exp(g) * S + k * v\n  z <- " +
+                              update + "\n  output o[V] = (k @ S) / (k @ z)\n}\n")
+                        .plan);
+  };
+  EXPECT_EQ(kind("exp(g) * z + k"), "scalar decay, normaliser z, scan");
+  EXPECT_EQ(kind("exp(g) * z + 2 * k"), "scalar decay, sequential on the GPU");
+  EXPECT_EQ(kind("z + k"), "scalar decay, no decay, sequential on the GPU");
 }
 
 TEST(Classify, WhatIsNotAffine) {

@@ -33,6 +33,13 @@ TEST(Npy, WhatIsWrittenIsRead) {
   EXPECT_EQ((bytes.size() - 6 * sizeof(float)) % 64, 0U) << "numpy aligns the elements to 64 bytes";
 }
 
+TEST(Npy, DoublesKeepTheirDigits) {
+  const Array array{{2}, {1.0 / 3, -1e-300}, "<f8"};
+  const Array again = parseNpy(formatNpy(array), "x");
+  EXPECT_EQ(again.data, array.data);
+  EXPECT_EQ(again.descr, "<f8");
+}
+
 TEST(Npy, ShapesOfAnyRank) {
   EXPECT_EQ(parseNpy(npy(dictionary("<f8", "()"), bytesOf<double>({7})), "x").shape,
             std::vector<std::int64_t>{});

@@ -31,6 +31,25 @@ TEST(Tensors, SizesAreReadOffTheShapes) {
   EXPECT_TRUE(call.host.initial.empty());
 }
 
+TEST(Tensors, PrecisionIsThatOfEveryInput) {
+  const Plan plan = libraryVariant("retnet").plan;
+  const auto callWith = [&](const std::string& q, const std::string& rest) {
+    Arrays arrays = {{"q", filled({1, 2, 3, 2})},
+                     {"k", filled({1, 2, 3, 2})},
+                     {"v", filled({1, 2, 3, 2})},
+                     {"gamma", filled({3})}};
+    for (const char* name : {"k", "v"})
+      arrays[name].descr = rest;
+    arrays["q"].descr = q;
+    return callOf(plan, arrays, Layout::bthd);
+  };
+  EXPECT_TRUE(callWith("<f8", "<f8").isDouble);
+  EXPECT_TRUE(callWith("<f2", "<f2").isHalf);
+  EXPECT_FALSE(callWith("<f4", "<f8").isDouble);
+  EXPECT_FALSE(callWith("<f8", "<f4").isDouble);
+  EXPECT_FALSE(callWith("<f2", "<f8").isHalf);
+}
+
 TEST(Tensors, HeadsFirstThereAndBack) {
   const Plan plan = libraryVariant("retnet").plan;
   const Arrays arrays = {{"q", filled({1, 2, 3, 2})},
@@ -44,7 +63,9 @@ TEST(Tensors, HeadsFirstThereAndBack) {
   EXPECT_EQ(q.data, (std::vector<double>{0, 1, 6, 7, 2, 3, 8, 9, 4, 5, 10, 11}));
   HostResult result;
   result.outputs["o"] = q;
-  EXPECT_EQ(arraysOf(plan, result, Layout::bhtd).at("o").data, arrays.at("q").data);
+  const Array o = arraysOf(result, Layout::bhtd, "<f8").at("o");
+  EXPECT_EQ(o.data, arrays.at("q").data);
+  EXPECT_EQ(o.descr, "<f8");
 }
 
 TEST(Tensors, RoundingIsThatOfTheOperand) {

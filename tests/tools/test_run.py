@@ -109,6 +109,31 @@ class Run(Case):
         self.run_on_cpu("gla")
         self.assert_close(self.load(), expected)
 
+    def test_a_param_of_two_dimensions_has_its_heads_first(self):
+        spec = SUM.replace("state ", "param  W[K, V]\n  state ").replace("k * v", "k * v * W")
+        self.npz("x.npz", k=np.ones((1, 3, 2, 5)), v=np.ones((1, 3, 2, 4)),
+                 q=np.ones((1, 3, 2, 5)), W=np.full((2, 5, 4), 2.0))
+        self.run_on_cpu(self.write("weighted.lathe", spec))
+        self.assertEqual(self.load()["o"][0, :, 1, 0].tolist(), [10, 20, 30])
+
+    def test_doubles_stay_doubles(self):
+        arrays = {n: a.astype(float) for n, a in formulas.draw("gla").items()}
+        self.npz("x.npz", **arrays)
+        self.run_on_cpu("gla")
+        for key, array in formulas.gla(arrays).items():
+            self.assertEqual(self.load()[key].dtype, np.float64)
+            self.assertLess(ratio(self.load()[key], array), 1e-14)
+        self.run_on_cpu("gla", "--dtype", "f32")
+        self.assertEqual(self.load()["o"].dtype, np.float32)
+
+    def test_the_chunk_form(self):
+        arrays = formulas.draw("gla")
+        self.npz("x.npz", **arrays)
+        done = self.run_on_cpu("gla", "--chunk", "4", "--check")
+        self.assertIn("the interpreter in double precision, in chunks of 4\n", done.stderr)
+        self.assertEqual(done.stderr.count("against the token form, limit 1e-12: right"), 2)
+        self.assert_close(self.load(), formulas.gla(arrays))
+
     def test_a_const_is_overridden(self):
         arrays = formulas.draw("gla")
         expected = formulas.gla(arrays)
@@ -139,6 +164,15 @@ class Mistakes(Run):
         done = self.run_on_cpu("gla", *options, code=code)
         self.assertFalse((self.folder / "y.npz").exists())
         return done.stderr
+
+    def test_a_variant_without_chunks(self):
+        path = self.write("saturated.lathe", SUM.replace("S <- S", "S <- tanh(S)"))
+        self.npz("x.npz", k=np.ones((1, 3, 1, 2)), v=np.ones((1, 3, 1, 4)), q=np.ones((1, 3, 1, 2)))
+        self.assertEqual(
+            self.run_on_cpu(path, "--chunk", "4", code=1).stderr,
+            "lathe: variant total has no chunk form, which --chunk asks for; 'lathe check' says "
+            "why\n",
+        )
 
     def test_a_missing_array(self):
         arrays = formulas.draw("gla")

@@ -1,8 +1,55 @@
 #include "tools/lathe/Classify.h"
 
+#include <algorithm>
 #include <set>
+#include <vector>
 
 namespace lathe::tool {
+
+namespace {
+
+/// The normal form of the state at an operand, or null.
+const Recurrence* recurrenceOf(const Plan& plan, const Operand& operand) {
+  if (operand.kind != Operand::Kind::state)
+    return nullptr;
+  const Node& update = plan.nodes[operand.value];
+  return update.kind == Node::Kind::affine ? &plan.recurrences[update.affine] : nullptr;
+}
+
+/// Whether `sums` adds, with the same decay, the keys of the matrix state of `recurrence`.
+bool isNormaliserOf(const Plan& plan, const Recurrence& sums, const Recurrence& recurrence) {
+  const Operand &vector = plan.operands[sums.state], &matrix = plan.operands[recurrence.state];
+  if (vector.dims.size() != 1 || matrix.dims.size() != 2 || vector.reverse != matrix.reverse)
+    return false;
+  if (!sums.rank1.empty() || sums.outer.size() != 1 || sums.logDecays != recurrence.logDecays)
+    return false;
+  const Node& one = plan.nodes[sums.outer[0].value];
+  return one.kind == Node::Kind::constant && one.value == 1 &&
+         std::any_of(recurrence.outer.begin(), recurrence.outer.end(),
+                     [&](const auto& outer) { return outer.key == sums.outer[0].key; });
+}
+
+bool isNormaliser(const Plan& plan, const Recurrence& sums) {
+  return std::any_of(plan.operands.begin(), plan.operands.end(), [&](const Operand& operand) {
+    const Recurrence* recurrence = recurrenceOf(plan, operand);
+    return recurrence && isNormaliserOf(plan, sums, *recurrence);
+  });
+}
+
+std::string textOf(const Plan& plan, const Operand& state) {
+  const Recurrence* recurrence = recurrenceOf(plan, state);
+  if (!recurrence)
+    return state.name + " has no normal form";
+  if (isNormaliser(plan, *recurrence))
+    return "normaliser " + state.name;
+  const std::size_t terms = recurrence->rank1.size();
+  std::string text = decayText(plan, *recurrence);
+  if (terms > 0)
+    text += ", " + std::to_string(terms) + " rank-1 term" + (terms > 1 ? "s" : "");
+  return text + (state.reverse ? " in reverse" : "");
+}
+
+}  // namespace
 
 std::string decayText(const Plan& plan, const Recurrence& recurrence) {
   std::set<std::string> kinds;
@@ -17,29 +64,20 @@ std::string decayText(const Plan& plan, const Recurrence& recurrence) {
 }
 
 std::string classify(const Plan& plan) {
-  std::string text;
-  const auto add = [&](const std::string& part) { text += (text.empty() ? "" : ", ") + part; };
-  for (int i = 0; i < int(plan.operands.size()); ++i) {
-    const Operand& operand = plan.operands[i];
+  std::vector<std::string> parts;
+  for (const Operand& operand : plan.operands) {
     if (operand.kind != Operand::Kind::state)
       continue;
-    if (plan.scan && i == plan.scan->normaliser) {
-      add("normaliser " + operand.name);
-      continue;
-    }
-    const Node& update = plan.nodes[operand.value];
-    if (update.kind != Node::Kind::affine) {
-      add(operand.name + " has no normal form");
-      continue;
-    }
-    const Recurrence& recurrence = plan.recurrences[update.affine];
-    const std::size_t terms = recurrence.rank1.size();
-    add(decayText(plan, recurrence) + (operand.reverse ? " in reverse" : ""));
-    if (terms > 0)
-      add(std::to_string(terms) + " rank-1 term" + (terms > 1 ? "s" : ""));
+    const std::string part = textOf(plan, operand);
+    if (std::find(parts.begin(), parts.end(), part) == parts.end())
+      parts.push_back(part);
   }
-  add(plan.scan ? "scan" : plan.noKernel.empty() ? "sequential on the GPU" : "no GPU kernel yet");
-  return text;
+  std::string text;
+  for (const std::string& part : parts)
+    text += part + ", ";
+  return text + (plan.scan               ? "scan"
+                 : plan.noKernel.empty() ? "sequential on the GPU"
+                                         : "no GPU kernel yet");
 }
 
 }  // namespace lathe::tool

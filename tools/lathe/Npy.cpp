@@ -178,23 +178,36 @@ Array parseNpy(std::string_view bytes, const std::string& source) {
   return array;
 }
 
+namespace {
+
+template <typename Number> void append(std::string& bytes, const std::vector<double>& data) {
+  const std::size_t begin = bytes.size();
+  bytes.resize(begin + data.size() * sizeof(Number));
+  for (std::size_t i = 0; i < data.size(); ++i) {
+    const auto number = static_cast<Number>(data[i]);
+    std::memcpy(bytes.data() + begin + i * sizeof number, &number, sizeof number);
+  }
+}
+
+}  // namespace
+
 std::string formatNpy(const Array& array) {
+  const bool isDouble = array.descr == "<f8";
   std::string shape;
   for (std::int64_t size : array.shape)
     shape += std::to_string(size) + ", ";
-  std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (" + shape + "), }";
+  std::string header = std::string("{'descr': '") + (isDouble ? "<f8" : "<f4") +
+                       "', 'fortran_order': False, 'shape': (" + shape + "), }";
   constexpr std::size_t alignment = 64, before = 10;
   header.append(alignment - (before + header.size() + 1) % alignment, ' ');
   header += '\n';
   std::string bytes(magic);
   bytes += {'\x01', '\x00', char(header.size() & 255), char(header.size() >> 8)};
   bytes += header;
-  const std::size_t begin = bytes.size();
-  bytes.resize(begin + array.data.size() * sizeof(float));
-  for (std::size_t i = 0; i < array.data.size(); ++i) {
-    const auto number = static_cast<float>(array.data[i]);
-    std::memcpy(bytes.data() + begin + i * sizeof(float), &number, sizeof(float));
-  }
+  if (isDouble)
+    append<double>(bytes, array.data);
+  else
+    append<float>(bytes, array.data);
   return bytes;
 }
 

@@ -9,7 +9,7 @@
 
 namespace lathe::tool {
 
-/// Row-major numbers; `descr` is how they stood in the file, e.g. "<f4".
+/// Row-major numbers; `descr` is how they stand in the file, e.g. "<f4".
 struct Array {
   std::vector<std::int64_t> shape;
   std::vector<double> data;
@@ -23,7 +23,7 @@ std::string toString(const std::vector<std::int64_t>& shape);
 /// naming `source`, for other dtypes and for damaged files.
 Array parseNpy(std::string_view bytes, const std::string& source);
 
-/// Version 1, C order, float32.
+/// Version 1, C order; float64 where `descr` is "<f8", else float32.
 std::string formatNpy(const Array& array);
 
 }  // namespace lathe::tool

@@ -13,8 +13,8 @@ using Arrays = std::map<std::string, Array>;
 /// Every array of an archive, stored or deflated. Throws Error where the file cannot be read.
 Arrays readNpz(const std::string& path);
 
-/// Writes float32 arrays, uncompressed as numpy.savez does; whole or not at all. The same arrays
-/// give the same bytes. Throws Error where the file cannot be written.
+/// Writes the arrays as formatNpy does, uncompressed as numpy.savez; whole or not at all. The same
+/// arrays give the same bytes. Throws Error where the file cannot be written.
 void writeNpz(const std::string& path, const Arrays& arrays);
 
 }  // namespace lathe::tool

@@ -19,6 +19,7 @@ namespace {
 struct RunOptions {
   std::string file, input, output, device = "auto", layout = "bthd";
   KernelOptions kernel;
+  int chunk = 0;
   bool isChecked = false;
 };
 
@@ -128,12 +129,33 @@ HostResult runOnGpu(const Plan& plan, const Signature& signature, const FileCall
   return device.download();
 }
 
-HostResult runOnCpu(const CompiledVariant& variant, const FileCall& file) {
+HostResult runOnCpu(const CompiledVariant& variant, const FileCall& file, int chunk) {
   const Clock clock;
-  HostResult result = interpretCall(variant, file.dims, file.host, file.constants, 0);
-  say("device", "CPU, the interpreter in double precision, token by token");
+  HostResult result = interpretCall(variant, file.dims, file.host, file.constants, chunk);
+  say("device", "CPU, the interpreter in double precision, " +
+                    (chunk == 0 ? "token by token" : "in chunks of " + std::to_string(chunk)));
   say("run", timeText(clock.seconds()));
   return result;
+}
+
+void requireChunks(const CompiledVariant& variant, int device) {
+  if (device >= 0)
+    throw Error("--chunk is for the interpreter, --device cpu; on a GPU --tile c16 sets the chunk");
+  if (!variant.has(Stage::chunk))
+    throw Error("variant " + variant.plan.variant +
+                " has no chunk form, which --chunk asks for; 'lathe check' says why");
+}
+
+/// Two derivations of one equation, both in double precision: the form that did not run is the
+/// reference of the one that did.
+bool compareForms(const CompiledVariant& variant, const FileCall& file, const HostResult& result,
+                  int chunk) {
+  constexpr int usualChunk = 64;
+  constexpr double rounding = 1e-12;
+  const HostResult expected =
+      interpretCall(variant, file.dims, file.host, file.constants, chunk == 0 ? usualChunk : 0);
+  return compare(result, expected, chunk == 0 ? "the chunk form" : "the token form",
+                 [](const std::string&) { return rounding; });
 }
 
 int run(const RunOptions& options) {
@@ -149,27 +171,25 @@ int run(const RunOptions& options) {
   signature.dims = file.dims;
   const bool isOnCpu = options.device == "auto" && !plan.noKernel.empty();
   const int device = isOnCpu ? -1 : deviceOf(options.device);
+  if (options.chunk > 0)
+    requireChunks(variant, device);
   if (device >= 0 || hasDType)
     roundTo(plan, signature, file.host);
-  const HostResult result =
-      device >= 0 ? runOnGpu(plan, signature, file, options, device) : runOnCpu(variant, file);
+  const HostResult result = device >= 0 ? runOnGpu(plan, signature, file, options, device)
+                                        : runOnCpu(variant, file, options.chunk);
   bool passed = true;
   if (options.isChecked && device >= 0) {
     const HostResult expected = interpretCall(variant, file.dims, file.host, file.constants, 0);
     passed = compare(result, expected, "the interpreter",
                      [&](const std::string& tensor) { return tolerance(plan, signature, tensor); });
   } else if (options.isChecked && variant.has(Stage::chunk)) {
-    // Two derivations of one equation, both in double precision.
-    constexpr int chunk = 64;
-    constexpr double rounding = 1e-12;
-    const HostResult expected = interpretCall(variant, file.dims, file.host, file.constants, chunk);
-    passed =
-        compare(result, expected, "the chunk form", [&](const std::string&) { return rounding; });
+    passed = compareForms(variant, file, result, options.chunk);
   } else if (options.isChecked) {
     say("check", "nothing to compare with: the variant has no chunk form");
   }
+  const bool isDouble = device < 0 && !hasDType && file.isDouble;
   if (!options.output.empty())
-    writeNpz(options.output, arraysOf(plan, result, layout));
+    writeNpz(options.output, arraysOf(result, layout, isDouble ? "<f8" : "<f4"));
   return passed ? 0 : exitFailed;
 }
 
@@ -185,11 +205,10 @@ void addRun(CLI::App& app, Action& action) {
       "  lathe run gla --input x.npz --output y.npz --check\n"
       "  lathe run gla --input x.npz --output y.npz --device cuda:0 --dtype bf16\n"
       "Arrays carry the names of the spec: inputs [B,T,H,dims], params [H,dims], initial states\n"
-      "[B,H,dims] (missing: zero), consts without axes (missing: as the spec says). The output, "
-      "in\n"
-      "float32, holds the outputs and, under their own names, the final states: it continues as "
-      "the\n"
-      "initial states of a next run. On the CPU the interpreter runs, in double precision.");
+      "[B,H,dims] (missing: zero), consts without axes (missing: as the spec says). The output\n"
+      "holds the outputs and, under their own names, the final states, which continue as the\n"
+      "initial states of a next run: in float32, and in float64 on the CPU where all inputs are.\n"
+      "On the CPU the interpreter runs, in double precision.");
   command->add_option("FILE", options->file, "a .lathe file, or the name of a library variant")
       ->required();
   command->add_option("--input", options->input, "the arrays")->required()->type_name("X.npz");
@@ -210,9 +229,14 @@ void addRun(CLI::App& app, Action& action) {
       ->type_name("bf16[,g=f32]");
   options->kernel.addFamily(*command);
   options->kernel.addTile(*command);
-  command->add_flag(
-      "--check", options->isChecked,
-      "compare with the interpreter (on the CPU: its chunk form); exit code 1 if wrong");
+  command
+      ->add_option("--chunk", options->chunk,
+                   "on the CPU: run the chunk form, this many tokens at a time")
+      ->type_name("TOKENS")
+      ->check(CLI::Range(1, 1 << 20));
+  command->add_flag("--check", options->isChecked,
+                    "compare with the interpreter (on the CPU: with its chunk form, or with its\n"
+                    "token form after --chunk); exit code 1 if wrong");
   command->callback([options, &action] { action = [options] { return run(*options); }; });
 }
 

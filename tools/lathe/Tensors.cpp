@@ -120,6 +120,7 @@ private:
       call.host.tensors[operand.name] = std::move(tensor);
     if (isInput) {
       call.isHalf = (inputs == 0 || call.isHalf) && array.descr == "<f2";
+      call.isDouble = (inputs == 0 || call.isDouble) && array.descr == "<f8";
       ++inputs;
     }
   }
@@ -145,11 +146,14 @@ private:
   }
 
   void checkHeads() const {
-    for (const auto& [name, tensor] : call.host.tensors) {
-      const std::int64_t own = tensor.shape.size() > 2 ? tensor.shape[2] : heads;
+    for (const Operand& operand : plan.operands) {
+      if (operand.kind != Operand::Kind::input)
+        continue;
+      const std::int64_t own = call.host.tensors.at(operand.name).shape[2];
       if (own == 0 || heads % own != 0)
-        throw Error("'" + name + "' has " + std::to_string(own) + " heads, which do not divide " +
-                    std::to_string(heads) + ", the most of any array");
+        throw Error("'" + operand.name + "' has " + std::to_string(own) +
+                    " heads, which do not divide " + std::to_string(heads) +
+                    ", the most of any array");
     }
   }
 
@@ -181,15 +185,15 @@ FileCall callOf(const Plan& plan, const Arrays& arrays, Layout layout) {
   return Reader(plan, arrays, layout).read();
 }
 
-Arrays arraysOf(const Plan& plan, const HostResult& result, Layout layout) {
+Arrays arraysOf(const HostResult& result, Layout layout, const std::string& descr) {
   Arrays arrays;
   for (const auto& [name, tensor] : result.outputs) {
-    arrays[name] = {tensor.shape, tensor.data};
+    arrays[name] = {tensor.shape, tensor.data, descr};
     if (layout == Layout::bhtd)
       arrays[name] = swapped(arrays[name]);
   }
   for (const auto& [name, tensor] : result.states)
-    arrays[name] = {tensor.shape, tensor.data};
+    arrays[name] = {tensor.shape, tensor.data, descr};
   return arrays;
 }
 

@@ -17,6 +17,7 @@ struct FileCall {
   std::map<std::string, int> dims;         ///< By the shapes of the arrays.
   std::map<std::string, float> constants;  ///< Arrays without axes that are named as a `const` is.
   bool isHalf = false;                     ///< Every input is float16.
+  bool isDouble = false;                   ///< Every input is float64.
 };
 
 /// The arrays by the names of the spec: inputs [B,T,H,dims] or, with Layout::bhtd, [B,H,T,dims];
@@ -25,8 +26,8 @@ struct FileCall {
 /// unknown or of another shape.
 FileCall callOf(const Plan& plan, const Arrays& arrays, Layout layout);
 
-/// Outputs and final states under their names, an output in `layout`.
-Arrays arraysOf(const Plan& plan, const HostResult& result, Layout layout);
+/// Outputs and final states under their names, an output in `layout`; `descr` is their dtype.
+Arrays arraysOf(const HostResult& result, Layout layout, const std::string& descr);
 
 /// Rounds every tensor to the dtype of its operand: what a kernel sees.
 void roundTo(const Plan& plan, const Signature& signature, HostCall& call);
