@@ -6,17 +6,6 @@
 
 namespace lathe::test {
 
-/// Small sizes, each of its own.
-inline std::map<std::string, int> sizesFor(const CompiledVariant& variant) {
-  const std::vector<int> sizes{4, 6, 3};
-  std::map<std::string, int> dims;
-  for (const std::string& dim : variant.plan.dims)
-    dims[dim] = sizes[dims.size() % sizes.size()];
-  for (const DerivedDim& derived : variant.plan.rules.derived)
-    dims.erase(derived.dim);
-  return completeDims(variant.name, variant.plan.rules, dims);
-}
-
 /// Specs that need what the library does not: each with a chunk form.
 struct Named {
   std::string name, text;
