@@ -151,6 +151,21 @@ TEST(Gradients, OfEveryFunction) {
   }
 }
 
+TEST(Gradients, DerivedSizesNeedNotBeGiven) {
+  for (const Named& spec : specs()) {
+    if (spec.name != "taylor_features")
+      continue;
+    const CompiledVariant variant = compileOne(spec.text);
+    Arguments call = randomCall(variant, {1, 5, 1}, sizesFor(variant));
+    const Gradients given = differentiate(variant, call, {}, 0, 1);
+    call.inputs.erase("S");
+    call.inputs.erase("z");
+    call.dims.erase("F");
+    const Gradients found = differentiate(variant, call, {}, 0, 1);
+    EXPECT_EQ(found.inputs.at("k").shape, given.inputs.at("k").shape);
+  }
+}
+
 TEST(Gradients, OfGroupedHeadsAreSummed) {
   const CompiledVariant variant = compileLibrary("gla");
   Arguments call = randomCall(variant, {2, 9, 4}, {{"K", 3}, {"V", 2}});
