@@ -158,7 +158,7 @@ VARIANTS = {
     "mala": Variant(
         "no decay, no decay in reverse, normaliser z, normaliser z_reverse, no GPU kernel yet",
         QKV,
-        "S[K,V] S_reverse[K,V] +z[K] +z_reverse[K] u[V] u_reverse[V] +n[V] +n_reverse[V]",
+        "S[K,V] S_reverse[K,V] +z[K] +z_reverse[K] u[V] u_reverse[V] +n +n_reverse",
         bidirectional.mala,
     ),
     "cosformer": Variant(
