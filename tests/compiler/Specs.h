@@ -116,6 +116,20 @@ inline const std::vector<Named>& specs() {
          m <- sigmoid(f) * m + v
          output o[V] = (q / (1 + n * n)) @ S + m / (1 + m * m)
        })"},
+      {"a_count_of_tokens", R"(variant v(K, V) {
+         input q[K], k[K], v[V], f
+         state S[K, V], n
+         S <- sigmoid(f) * S + k * v
+         n <- sigmoid(f) * n + 1
+         output o[V] = q @ S / n
+       })"},
+      {"decays_that_are_positive_by_their_parts", R"(variant v(K, V) {
+         input q[K], k[K], v[V], f[K], b
+         state S[K, V]
+         S <- (1 - sigmoid(f) * sigmoid(b)) * S + k * v
+         S <- (relu(f) + 0.1) / (1 + k @ k + relu(f)) * S + k * v
+         output o[V] = q @ S
+       })"},
       {"two_factors_of_decay", R"(variant v(K, V) {
          input q[K], k[K], v[V], w[K] in log, f
          state S[K, V]

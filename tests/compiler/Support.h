@@ -57,7 +57,11 @@ inline Arguments randomCall(const CompiledVariant& variant, const Extent& extent
   std::mt19937_64 random(seed);
   std::normal_distribution<double> normal;
   Arguments call;
-  call.dims = completeDims(variant.name, variant.plan.rules, std::move(dims));
+  call.dims = std::move(dims);
+  std::map<std::string, int> sizes = call.dims;
+  for (const DerivedDim& derived : variant.plan.rules.derived)
+    sizes.try_emplace(derived.dim,
+                      static_cast<int>(derivedSize(derived.function, sizes.at(derived.from))));
   for (const Operand& operand : variant.plan.operands) {
     Tensor tensor;
     if (operand.kind == Operand::Kind::input)
@@ -69,7 +73,7 @@ inline Arguments randomCall(const CompiledVariant& variant, const Extent& extent
     else
       continue;
     for (const std::string& dim : operand.dims)
-      tensor.shape.push_back(call.dims.at(dim));
+      tensor.shape.push_back(sizes.at(dim));
     const bool isDivisor = operand.kind == Operand::Kind::state && operand.dims.size() < 2;
     std::size_t count = 1;
     for (std::int64_t size : tensor.shape)

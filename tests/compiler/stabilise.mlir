@@ -10,7 +10,7 @@ lathe.variant @normalised (K, V) {
   %g = lathe.input "g" in_log : <>
   %one = lathe.literal 1.0 : <>
   // CHECK: %S = lathe.state "S" : <K, V>
-  // CHECK: %S.log_scale = lathe.state "S.log_scale" : <>
+  // CHECK: %S.log_scale = lathe.state "S.log_scale" stabiliser : <>
   %S = lathe.state "S" : <K, V>
   %z = lathe.state "z" : <K>
   // CHECK: %[[M:.*]] = lathe.running_max %S.log_scale decay(%g) with %i : <>, <>, <> -> <>
