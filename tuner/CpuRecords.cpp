@@ -45,12 +45,11 @@ json recordsOf(const std::filesystem::path& path) {
   FileContent content;
   if (path.empty() || readFile(path, content) != 0)
     return json::array();
-  try {
-    const json whole = json::parse(content.bytes);
-    if (whole.at("schema") == schema && whole.at("records").is_array())
-      return whole.at("records");
-  } catch (const json::exception&) {
-  }
+  constexpr bool throws = false;
+  const json whole = json::parse(content.bytes, nullptr, throws);
+  if (whole.is_object() && whole.value("schema", json()) == schema && whole.contains("records") &&
+      whole.at("records").is_array())
+    return whole.at("records");
   logOnce(LogLevel::warn, "damaged " + path.string(),
           "tuning results in " + path.string() + " are damaged and ignored");
   return json::array();

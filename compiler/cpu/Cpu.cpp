@@ -150,7 +150,7 @@ struct Kernel::Code {
   Workspaces workspaces;
 };
 
-Kernel::Kernel(const Program& program, Target target)
+Kernel::Kernel(const Program& program, const Target& target)
     : code(std::make_unique<Code>(program, target)) {}
 Kernel::~Kernel() = default;
 Kernel::Kernel(Kernel&&) noexcept = default;

@@ -63,7 +63,7 @@ class Kernel {
 public:
   /// Throws std::invalid_argument where a dimension is missing or not positive, or a name of a
   /// dtype is unknown.
-  Kernel(const reference::Program& program, Target target);
+  Kernel(const reference::Program& program, const Target& target);
   ~Kernel();
   Kernel(Kernel&&) noexcept;
 

@@ -206,7 +206,7 @@ private:
 
 }  // namespace
 
-Gradient::Gradient(const Program& adjoint, Target target)
+Gradient::Gradient(const Program& adjoint, const Target& target)
     : program(adjoint), target(target), kernel(adjoint, target) {
   this->target.dims = completeDims(program.variant, program.rules, target.dims);
 }

@@ -10,7 +10,7 @@ class Gradient {
 public:
   /// `adjoint` is CompiledVariant::gradient; dtypes of gradients go by their names, "d.q". Those of
   /// params and consts are fp32. Errors are those of Kernel.
-  Gradient(const reference::Program& adjoint, Target target);
+  Gradient(const reference::Program& adjoint, const Target& target);
 
   /// Takes in `tensors` the inputs and params of the call, "d.o" for what the loss sends back to
   /// output o (absent: nothing), and "d.x" for each gradient that is wanted, written: of an input
