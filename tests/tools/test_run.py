@@ -158,6 +158,39 @@ class Run(Case):
         self.assertEqual(self.load()["o"][0, :, 0, 0].tolist(), [2, 4, 6])
 
 
+class CpuTarget(Run):
+    def test_every_variant_against_its_formula(self):
+        for name in VARIANTS:
+            arrays = formulas.draw(name)
+            self.npz("x.npz", **arrays)
+            done = self.run_on_cpu(name, "--device", "cpu", "--check")
+            exact = {key: array.astype(float) for key, array in arrays.items()}
+            self.assert_close(self.load(), getattr(formulas, name)(exact), 1e-5)
+            self.assertIn("compiled", done.stderr)
+            self.assertEqual(done.stderr.count("against the interpreter, limit 1e-05: right"),
+                             3 if name == "linear_attention" else 2)
+
+    def test_half_precision(self):
+        self.npz("x.npz", **formulas.draw("gla"))
+        done = self.run_on_cpu("gla", "--device", "cpu", "--dtype", "bf16", "--check")
+        self.assertIn("o: RMS(diff)/RMS(ref)", done.stderr)
+        self.assertIn("against the interpreter, limit 4e-03: right", done.stderr)
+        self.assertIn("against the interpreter, limit 1e-05: right", done.stderr)
+
+    def test_a_const_is_overridden(self):
+        arrays = formulas.draw("gla")
+        expected = formulas.gla(arrays)
+        self.npz("x.npz", **arrays, scale=np.float32(2))
+        self.run_on_cpu("gla", "--device", "cpu")
+        scaled = expected["o"] * 2 * np.sqrt(arrays["q"].shape[-1])
+        self.assert_close(self.load(), {"o": scaled, "S": expected["S"]}, 1e-5)
+
+    def test_chunks_are_of_the_interpreter(self):
+        self.npz("x.npz", **formulas.draw("gla"))
+        done = self.run_on_cpu("gla", "--device", "cpu", "--chunk", "5")
+        self.assertIn("the interpreter in double precision", done.stderr)
+
+
 class Mistakes(Run):
     def error(self, *options, code=1, **arrays):
         self.npz("x.npz", **arrays)

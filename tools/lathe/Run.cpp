@@ -1,6 +1,7 @@
 // lathe run: a variant on the tensors of an .npz file.
 #include "runtime/Prepare.h"
 #include "tools/lathe/Command.h"
+#include "tools/lathe/CpuDevice.h"
 #include "tools/lathe/KernelOptions.h"
 #include "tools/lathe/Number.h"
 #include "tools/lathe/Oracle.h"
@@ -138,6 +139,28 @@ HostResult runOnCpu(const CompiledVariant& variant, const FileCall& file, int ch
   return result;
 }
 
+/// The CPU target in the dtypes of the signature; none where this program is linked without it.
+std::optional<HostResult> runCompiled(const CompiledVariant& variant, const Signature& signature,
+                                      const FileCall& file) {
+  std::optional<CpuRun> ran =
+      runOnCpuTarget(variant, signature, file.shape, file.host, file.constants);
+  if (!ran)
+    return std::nullopt;
+  say("device", "CPU, " + ran->how);
+  say("prepare", timeText(ran->compileSeconds) + ", compiled");
+  say("run", timeText(ran->runSeconds));
+  return std::move(ran->result);
+}
+
+/// fp32 arithmetic against the interpreter's; outputs of fewer bits are as far away as those.
+double toleranceOnCpu(const Plan& plan, const Signature& signature, const std::string& tensor) {
+  for (std::size_t i = 0; i < plan.operands.size(); ++i)
+    if (plan.operands[i].name == tensor && plan.operands[i].kind == Operand::Kind::output &&
+        signature.dtypes.at(i) != DType::f32)
+      return signature.dtypes.at(i) == DType::bf16 ? 0x1p-8 : 0x1p-11;
+  return 1e-5;
+}
+
 void requireChunks(const CompiledVariant& variant, int device) {
   if (device >= 0)
     throw Error("--chunk is for the interpreter, --device cpu; on a GPU --tile c16 sets the chunk");
@@ -173,12 +196,23 @@ int run(const RunOptions& options) {
   const int device = isOnCpu ? -1 : deviceOf(options.device);
   if (options.chunk > 0)
     requireChunks(variant, device);
-  if (device >= 0 || hasDType)
+  std::optional<HostResult> compiled;
+  if (options.device == "cpu" && options.chunk == 0) {
     roundTo(plan, signature, file.host);
-  const HostResult result = device >= 0 ? runOnGpu(plan, signature, file, options, device)
-                                        : runOnCpu(variant, file, options.chunk);
+    compiled = runCompiled(variant, signature, file);
+  } else if (device >= 0 || hasDType) {
+    roundTo(plan, signature, file.host);
+  }
+  const HostResult result = compiled      ? std::move(*compiled)
+                            : device >= 0 ? runOnGpu(plan, signature, file, options, device)
+                                          : runOnCpu(variant, file, options.chunk);
   bool passed = true;
-  if (options.isChecked && device >= 0) {
+  if (options.isChecked && compiled) {
+    const HostResult expected = interpretCall(variant, file.dims, file.host, file.constants, 0);
+    passed = compare(result, expected, "the interpreter", [&](const std::string& tensor) {
+      return toleranceOnCpu(plan, signature, tensor);
+    });
+  } else if (options.isChecked && device >= 0) {
     const HostResult expected = interpretCall(variant, file.dims, file.host, file.constants, 0);
     passed = compare(result, expected, "the interpreter",
                      [&](const std::string& tensor) { return tolerance(plan, signature, tensor); });
@@ -187,7 +221,7 @@ int run(const RunOptions& options) {
   } else if (options.isChecked) {
     say("check", "nothing to compare with: the variant has no chunk form");
   }
-  const bool isDouble = device < 0 && !hasDType && file.isDouble;
+  const bool isDouble = device < 0 && !compiled && !hasDType && file.isDouble;
   if (!options.output.empty())
     writeNpz(options.output, arraysOf(result, layout, isDouble ? "<f8" : "<f4"));
   return passed ? 0 : exitFailed;
@@ -208,14 +242,16 @@ void addRun(CLI::App& app, Action& action) {
       "[B,H,dims] (missing: zero), consts without axes (missing: as the spec says). The output\n"
       "holds the outputs and, under their own names, the final states, which continue as the\n"
       "initial states of a next run: in float32, and in float64 on the CPU where all inputs are.\n"
-      "On the CPU the interpreter runs, in double precision.");
+      "--device cpu compiles the variant for this processor, in fp32. Where no device is named "
+      "and\n"
+      "there is no GPU, the interpreter runs, in double precision.");
   command->add_option("FILE", options->file, "a .lathe file, or the name of a library variant")
       ->required();
   command->add_option("--input", options->input, "the arrays")->required()->type_name("X.npz");
   command->add_option("--output", options->output, "where the results go")->type_name("Y.npz");
   command
       ->add_option("--device", options->device,
-                   "auto (a GPU if there is one that runs it), cpu or cuda:0")
+                   "auto (a GPU that runs it, else the interpreter), cpu or cuda:0")
       ->type_name("DEVICE")
       ->check(checkDevice);
   command->add_option("--layout", options->layout, "of the arrays: bthd or bhtd")
