@@ -67,11 +67,12 @@ private:
     Type type = scope.declaredType(statement);
     if (!statement.broken && statement.dims.size() > 2) {
       type = std::nullopt;
-      diagnostics.error(statement.span,
-                        "a state has at most two dimensions, but " + quote(statement.name) + " is " +
-                            describe(statement.dims),
-                        "write 'state S[K, V]' for a matrix, 'state z[K]' for a vector, 'state n' for a "
-                        "number");
+      diagnostics.error(
+          statement.span,
+          "a state has at most two dimensions, but " + quote(statement.name) + " is " +
+              describe(statement.dims),
+          "write 'state S[K, V]' for a matrix, 'state z[K]' for a vector, 'state n' for a "
+          "number");
     }
     if (variant.both)
       checkReverseOf(statement, scope, diagnostics);

@@ -22,7 +22,9 @@ class Run(Case):
         np.savez(self.folder / name, **arrays)
 
     def run_on_cpu(self, name, *options, code=0):
-        done = self.lathe("run", name, "--input", "x.npz", "--output", "y.npz", *options, code=code)
+        device = () if "--device" in options else ("--device", "interpreter")
+        files = ("--input", "x.npz", "--output", "y.npz")
+        done = self.lathe("run", name, *files, *device, *options, code=code)
         self.assertEqual(done.stdout, "")
         return done
 
@@ -187,8 +189,17 @@ class CpuTarget(Run):
 
     def test_chunks_are_of_the_interpreter(self):
         self.npz("x.npz", **formulas.draw("gla"))
-        done = self.run_on_cpu("gla", "--device", "cpu", "--chunk", "5")
+        done = self.run_on_cpu("gla", "--device", "auto", "--chunk", "5")
         self.assertIn("the interpreter in double precision", done.stderr)
+        self.assertEqual(
+            self.run_on_cpu("gla", "--device", "cpu", "--chunk", "5", code=1).stderr,
+            "lathe: --chunk is for --device interpreter; on a GPU --tile c16 sets the chunk\n",
+        )
+
+    def test_auto_takes_it_where_there_is_no_gpu(self):
+        self.npz("x.npz", **formulas.draw("gla"))
+        done = self.run_on_cpu("gla", "--device", "auto", "--check")
+        self.assertIn("against the interpreter, limit 1e-05: right", done.stderr)
 
 
 class Mistakes(Run):
@@ -279,10 +290,6 @@ class Mistakes(Run):
         self.npz("x.npz", **formulas.draw("gla"))
         done = self.run_on_cpu("gla", "--device", "cuda:0", code=1)
         self.assertRegex(done.stderr, r"^lathe: .*no-libcuda\.so")
-
-    def test_auto_falls_back_to_the_interpreter(self):
-        self.npz("x.npz", **formulas.draw("gla"))
-        self.assertIn("CPU, the interpreter", self.run_on_cpu("gla", "--device", "auto").stderr)
 
 
 if __name__ == "__main__":

@@ -19,9 +19,11 @@ double seconds() {
 
 }  // namespace
 
-std::optional<CpuRun> runOnCpuTarget(const CompiledVariant& variant, const Signature& signature,
-                                     const Shape& shape, const HostCall& host,
-                                     const std::map<std::string, float>& constants) {
+bool hasCpuTarget() { return true; }
+
+CpuRun runOnCpuTarget(const CompiledVariant& variant, const Signature& signature,
+                      const Shape& shape, const HostCall& host,
+                      const std::map<std::string, float>& constants) {
   const CpuProblem problem{&variant, false, signature, shape};
   const CpuChoice choice = chooseCpu(problem, CpuRecords());
   const reference::Program& program = problem.program();

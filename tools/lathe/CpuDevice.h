@@ -6,7 +6,6 @@
 #include "tuner/Workload.h"
 
 #include <map>
-#include <optional>
 #include <string>
 
 namespace lathe::tool {
@@ -18,11 +17,14 @@ struct CpuRun {
   std::string how;  ///< "2 threads, slices of 64 along V".
 };
 
-/// Runs a variant with tensors of the dtypes of `signature`; none where this program has no CPU
-/// target. Throws std::invalid_argument for what breaks a rule of the call.
-std::optional<CpuRun> runOnCpuTarget(const CompiledVariant& variant, const Signature& signature,
-                                     const Shape& shape, const HostCall& call,
-                                     const std::map<std::string, float>& constants);
+/// Whether this program is linked with it.
+bool hasCpuTarget();
+
+/// Runs a variant with tensors of the dtypes of `signature`. Throws std::invalid_argument for what
+/// breaks a rule of the call, Error where this program has no CPU target.
+CpuRun runOnCpuTarget(const CompiledVariant& variant, const Signature& signature,
+                      const Shape& shape, const HostCall& call,
+                      const std::map<std::string, float>& constants);
 
 /// Tunes the CPU target for a shape and prints what came of it; whether this program has one.
 bool tuneCpuTarget(const CompiledVariant& variant, bool isGradient, const Signature& signature,
