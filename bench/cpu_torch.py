@@ -1,15 +1,18 @@
 #!/usr/bin/env python3
 """Times eager PyTorch chunk forms beside the CPU target, in one run on the same cores.
 
-    python bench/cpu_torch.py [build/release/bin/lathe_cpu_benchmark]
+    python bench/cpu_torch.py [build/release/bin/lathe_cpu_benchmark] [--json bench/results/cpu.json]
 
 needs torch (the CPU build from PyPI). B1 T2048 H4 K=V=128, fp32, medians.
 """
 
 import argparse
+import datetime
 import json
+import pathlib
 import statistics
 import subprocess
+import sys
 import time
 
 import torch
@@ -140,11 +143,32 @@ def times_of_lathe(program, threads):
             for row in rows if row["aggregate_name"] == "median"}
 
 
+def processor():
+    lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+    return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+
+
+def record(path, threads, rows):
+    """In the form of bench/results: the machine, the commit, the command, and a row a figure."""
+    commit = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], check=True,
+                            capture_output=True, text=True).stdout.strip()
+    path.write_text(json.dumps({
+        "machine": f"{processor()}, {threads} threads",
+        "torch": torch.__version__,
+        "commit": commit,
+        "date": datetime.date.today().isoformat(),
+        "command": "python " + " ".join(sys.argv),
+        "rows": rows,
+    }, indent=2) + "\n")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("program", nargs="?", default="build/release/bin/lathe_cpu_benchmark")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--json", type=pathlib.Path, help="where the figures go as well")
     options = parser.parse_args()
+    rows = []
     torch.set_num_threads(options.threads)
     print(f"torch {torch.__version__}, {options.threads} threads, B{B} T{T} H{H} K=V={D}, ms")
     print(f"{'':18}{'forward':^22}{'forward + backward':^22}")
@@ -155,7 +179,13 @@ def main():
         forward, both = times_of_torch(name, function)
         ours = times_of_lathe(options.program, options.threads)
         print(f"{name:18}{forward:10.2f}{ours[f'cpu_forward/{name}']:10.2f}  {both:10.2f}"
-              f"{ours.get(f'cpu_training/{name}', float('nan')):10.2f}", flush=True)
+              f"{ours[f'cpu_training/{name}']:10.2f}", flush=True)
+        for which, theirs, own in (("fwd", forward, "forward"), ("fwd+bwd", both, "training")):
+            rows.append({"variant": name, "pass": which, "B": B, "T": T, "H": H, "K": D, "V": D,
+                         "dtype": "f32", "ms_median": round(ours[f"cpu_{own}/{name}"], 3),
+                         "torch_ms_median": round(theirs, 3)})
+    if options.json:
+        record(options.json, options.threads, rows)
 
 
 if __name__ == "__main__":
