@@ -1,6 +1,8 @@
 // What a call of a kernel may ask for: dtypes, fewer heads, packed sequences, threads, consts.
 #include "tests/cpu/Support.h"
 
+#include <thread>
+
 namespace lathe::test {
 namespace {
 
@@ -98,6 +100,34 @@ TEST(CpuCall, ThreadsAndSlicesChangeNothing) {
       options.slice = slice;
       expectClose(runOnCpu(variant.token.program, call, options), one, 0, "threads, slices");
     }
+}
+
+TEST(CpuCall, AKernelIsCalledFromSeveralThreads) {
+  const CompiledVariant variant = compileLibrary("delta_net");
+  const Arguments arguments = randomCall(variant, {1, 40, 2}, {{"K", 8}, {"V", 16}});
+  const cpu::Kernel kernel(variant.token.program, {arguments.dims, {}, 0});
+  std::map<std::string, std::vector<float>> inputs;
+  for (const auto& [name, tensor] : arguments.inputs)
+    inputs[name] = {tensor.data.begin(), tensor.data.end()};
+  std::vector<std::vector<float>> outputs(4, std::vector<float>(40 * 2 * 16));
+  const auto run = [&](std::vector<float>& output) {
+    cpu::Call call;
+    for (auto& [name, data] : inputs)
+      (name == "S" ? call.initial : call.tensors)[name] =
+          cpu::contiguous(data.data(), DType::f32, arguments.inputs.at(name).shape);
+    call.tensors["o"] = cpu::contiguous(output.data(), DType::f32, {1, 40, 2, 16});
+    call.threads = 2;
+    for (int repeat = 0; repeat < 20; ++repeat)
+      kernel.run(call);
+  };
+  std::vector<std::thread> callers;
+  for (std::vector<float>& output : outputs)
+    callers.emplace_back(run, std::ref(output));
+  for (std::thread& caller : callers)
+    caller.join();
+  for (const std::vector<float>& output : outputs)
+    EXPECT_EQ(output, outputs[0]);
+  EXPECT_GT(outputs[0][5] * outputs[0][5], 0);
 }
 
 TEST(CpuCall, ConstantsCanBeOverridden) {

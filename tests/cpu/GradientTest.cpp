@@ -1,4 +1,5 @@
 // The adjoint of every variant of the library against the interpreter.
+#include "tests/compiler/Specs.h"
 #include "tests/cpu/Support.h"
 
 namespace lathe::test {
@@ -56,6 +57,25 @@ TEST_P(CpuGradient, AgreesWithTheInterpreter) {
 
 INSTANTIATE_TEST_SUITE_P(Library, CpuGradient, testing::ValuesIn(libraryFolder()),
                          [](const auto& test) { return test.param; });
+
+/// Specs that need what the library does not, both ways.
+class CpuSpecs : public testing::TestWithParam<Named> {};
+
+TEST_P(CpuSpecs, AgreeWithTheInterpreter) {
+  const CompiledVariant variant = compileOne(GetParam().text);
+  const std::map<std::string, int> dims = sizesOf(variant, {6, 18, 5});
+  for (const reference::Program* program : {&forwardOf(variant), &variant.gradient.program}) {
+    const Arguments call = randomCall(*program, logsOf(variant), {2, 33, 2}, dims);
+    Results expected = reference::interpret(*program, call, 1, 1);
+    Results found = runOnCpu(*program, call);
+    if (program == &variant.gradient.program)
+      expectConstsClose(*program, found, expected, call);
+    expectClose(found, expected, tolerance, GetParam().name);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Specs, CpuSpecs, testing::ValuesIn(specs()),
+                         [](const auto& test) { return test.param.name; });
 
 }  // namespace
 }  // namespace lathe::test
