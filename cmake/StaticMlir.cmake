@@ -3,14 +3,15 @@
 # shared library left out.
 find_package(MLIR 19.1 REQUIRED CONFIG HINTS /usr/lib/llvm-19/lib/cmake/mlir)
 
-# The archives of `roots` and of all that they need.
+# The archives of `roots` and of all that they need. Packages of MLIR name libLLVM.so, so that the
+# libraries of LLVM below them are roots too.
 function(lathe_mlir_archives result)
-  set(pending ${ARGN})
+  set(pending ${ARGN} LLVMSupport LLVMDemangle LLVMTargetParser)
   set(seen "")
   set(archives "")
   while(pending)
     list(POP_FRONT pending target)
-    if(target IN_LIST seen OR NOT target MATCHES "^MLIR" OR NOT TARGET ${target})
+    if(target IN_LIST seen OR NOT target MATCHES "^(MLIR|LLVM.)" OR NOT TARGET ${target})
       continue()
     endif()
     list(APPEND seen ${target})
@@ -18,11 +19,10 @@ function(lathe_mlir_archives result)
     if(needs)
       list(APPEND pending ${needs})
     endif()
-    list(APPEND archives "${LLVM_LIBRARY_DIR}/lib${target}.a")
+    if(EXISTS "${LLVM_LIBRARY_DIR}/lib${target}.a")  # Some targets have headers only.
+      list(APPEND archives "${LLVM_LIBRARY_DIR}/lib${target}.a")
+    endif()
   endwhile()
-  foreach(name Support Demangle TargetParser)
-    list(APPEND archives "${LLVM_LIBRARY_DIR}/libLLVM${name}.a")
-  endforeach()
   foreach(name z zstd tinfo)
     find_library(LATHE_LIB_${name} NAMES lib${name}.a ${name} REQUIRED)
     list(APPEND archives ${LATHE_LIB_${name}})
@@ -39,6 +39,26 @@ list(JOIN archives "," archives)
 target_link_libraries(lathe_mlir INTERFACE "$<LINK_GROUP:RESCAN,${archives}>" Threads::Threads
                                            ${CMAKE_DL_LIBS})
 target_include_directories(lathe_mlir SYSTEM INTERFACE ${LLVM_INCLUDE_DIRS} ${MLIR_INCLUDE_DIRS})
+
+# What the CPU target links beside it: the dialects that it lowers to, their way to LLVM IR, and
+# LLVM's own way from there to code in memory, for the processor that it was configured on.
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+  set(LATHE_NATIVE AArch64)
+else()
+  set(LATHE_NATIVE X86)
+endif()
+add_library(lathe_mlir_jit INTERFACE)
+lathe_mlir_archives(archives MLIRSCFDialect MLIRVectorDialect MLIRFuncDialect MLIRLLVMDialect
+                    MLIRSCFToControlFlow MLIRVectorToLLVM MLIRArithToLLVM MLIRMathToLLVM
+                    MLIRFuncToLLVM MLIRControlFlowToLLVM MLIRTargetLLVMIRExport
+                    MLIRLLVMToLLVMIRTranslation MLIRBuiltinToLLVMIRTranslation
+                    LLVMOrcJIT LLVM${LATHE_NATIVE}CodeGen LLVMScalarOpts LLVMInstCombine)
+list(JOIN archives "," archives)
+target_link_libraries(lathe_mlir_jit INTERFACE "$<LINK_GROUP:RESCAN,${archives}>"
+                                               Threads::Threads ${CMAKE_DL_LIBS})
+target_include_directories(lathe_mlir_jit SYSTEM INTERFACE ${LLVM_INCLUDE_DIRS}
+                                                           ${MLIR_INCLUDE_DIRS})
+target_compile_definitions(lathe_mlir_jit INTERFACE LATHE_NATIVE=${LATHE_NATIVE})
 
 # mlir-tblgen over one .td file: lathe_tablegen(source.td [output generator]...)
 function(lathe_tablegen source)

@@ -129,7 +129,7 @@ std::vector<CompiledVariant> compile(std::string_view text, std::string_view fil
 
 Results interpret(const CompiledVariant& variant, const Arguments& arguments, int chunk,
                   int threads) {
-  const Stage stage = chunk > 0 ? Stage::chunk : variant.isStabilised ? Stage::normal : Stage::ir;
+  const Stage stage = chunk != 0 ? Stage::chunk : variant.isStabilised ? Stage::normal : Stage::ir;
   return reference::interpret(variant.form(stage).program, arguments, chunk, threads);
 }
 

@@ -35,14 +35,14 @@ PreparedKernel::PreparedKernel(Kernels& kernels, const Plan& plan, const KernelS
     fetched = kernels.recompile(source, arch);
     function = loadedFunction(*fetched.kernel, sharedBytes);
   }
-  functions.emplace_back(cuda::contextId(scope.context()), function);
+  functions.emplace_back(scope.id(), function);
 }
 
-cuda::Function PreparedKernel::functionFor(cuda::Context context, cuda::StreamHandle stream) const {
-  unsigned long long id = cuda::contextId(context);
+cuda::Function PreparedKernel::functionFor(unsigned long long context,
+                                           cuda::StreamHandle stream) const {
   std::lock_guard lock(mutex);
   for (auto [known, function] : functions)
-    if (known == id)
+    if (known == context)
       return function;
   int status = cuda::captureNone;
   cuda::check(cuda::api().streamIsCapturing(stream, &status), "whether the stream is capturing");
@@ -50,7 +50,7 @@ cuda::Function PreparedKernel::functionFor(cuda::Context context, cuda::StreamHa
     throw Error("kernel " + fetched.kernel->entry +
                 " is not loaded in this context, and the stream is capturing a graph; prepare it "
                 "in this context before the capture begins");
-  functions.emplace_back(id, loadedFunction(*fetched.kernel, sharedBytes));
+  functions.emplace_back(context, loadedFunction(*fetched.kernel, sharedBytes));
   return functions.back().second;
 }
 
@@ -61,7 +61,7 @@ void PreparedKernel::launch(const LaunchPlan& plan, cuda::StreamHandle stream) c
     throw ArgumentError("the tensors are on GPU " + std::to_string(plan.device) + "; kernel " +
                         fetched.kernel->entry + " was prepared for GPU " + std::to_string(device));
   cuda::ContextScope scope(device);
-  lathe::launch(functionFor(scope.context(), stream), plan, stream);
+  lathe::launch(functionFor(scope.id(), stream), plan, stream);
 }
 
 void PreparedKernel::launch(std::span<const TensorView> arguments, std::span<const float> constants,

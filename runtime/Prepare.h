@@ -39,7 +39,7 @@ public:
   void launch(const LaunchPlan& plan, cuda::StreamHandle stream) const;
 
 private:
-  cuda::Function functionFor(cuda::Context context, cuda::StreamHandle stream) const;
+  cuda::Function functionFor(unsigned long long context, cuda::StreamHandle stream) const;
 
   Binder bound;
   int device;

@@ -86,12 +86,18 @@ run_variant() {
       "$lathe" run "$variant" --input "$work/x.npz" --output "$work/y.npz" --dtype bf16
   else
     demo_step "Run on the CPU, checked" \
-      "There is no GPU here: the interpreter, token by token, held against its own chunk form." \
+      "There is no GPU here: compiled for this processor, held against the fp64 interpreter." \
       "$lathe" run "$variant" --input "$work/x.npz" --output "$work/y.npz" --check
+    demo_step "The interpreter, checked" \
+      "Two derivations of one equation: token by token, and by chunks of 64 tokens." \
+      "$lathe" run "$variant" --input "$work/x.npz" --device interpreter --check
+    demo_step "Tune for this processor" \
+      "Threads and slices; each candidate checked against the interpreter, then timed." \
+      "$lathe" tune "$variant" --device cpu --shape 1,1000,4 --budget 10
     demo_step "Compile for an H200" \
       "All but the launch works without a GPU: CUDA source by NVRTC to a cubin for sm_90a." \
       "$lathe" emit "$variant" --stage cubin --arch sm_90a -o "$work/kernel.cubin"
-    demo_step "What the kernel uses" "Registers and spills by ptxas. (Tuning needs a GPU.)" \
+    demo_step "What the kernel uses" "Registers and spills by ptxas. (Tuning them needs a GPU.)" \
       "$lathe" cache list
     demo_step "Compile again, from the cache" "A new process: nothing is compiled." \
       "$lathe" emit "$variant" --stage cubin --arch sm_90a -o "$work/kernel.cubin"
@@ -108,7 +114,7 @@ if ! reason=$(LATHE_CACHE_DIR=$work/probe "$lathe" run gla --input "$work/tiny.n
   --device cuda:0 2>&1 >/dev/null); then
   gpu=0
   printf '\nNo GPU is used (%s):\n' "${reason##*$'\n'}"
-  echo "the interpreter runs the equations, and kernels are compiled but not launched."
+  echo "the equations run on the CPU, and GPU kernels are compiled but not launched."
 fi
 for variant in gla gated_delta_net; do
   show_variant "$variant"

@@ -78,10 +78,16 @@ def Lathe_ConstantOp : Lathe_Declaration<"constant", [SameOperandsAndResultType]
 
 def Lathe_StateOp : Lathe_Declaration<"state"> {
   let summary = "A state at the start of the token; in the chunk form, of the chunk";
-  let description = "`in_reverse`: it goes from the last token of the sequence to the first.";
-  let arguments = (ins StrAttr:$name, UnitAttr:$reverse, OptionalAttr<StrArrayAttr>:$stored);
+  let description = [{
+    `in_reverse`: it goes from the last token of the sequence to the first. `stabiliser`: the
+    logarithm of what other states are divided by, so that nothing that is read depends on it.
+  }];
+  let arguments = (ins StrAttr:$name, UnitAttr:$reverse, UnitAttr:$stabiliser,
+                       OptionalAttr<StrArrayAttr>:$stored);
   let results = (outs Lathe_Value:$result);
-  let assemblyFormat = "$name (`in_reverse` $reverse^)? attr-dict `:` type($result)";
+  let assemblyFormat = [{
+    $name (`in_reverse` $reverse^)? (`stabiliser` $stabiliser^)? attr-dict `:` type($result)
+  }];
 }
 
 def Lathe_UpdateOp : Lathe_TokenOp<"update"> {

@@ -134,7 +134,8 @@ private:
   void declareState(const spec::Statement& statement, ValueType type, ArrayAttr stored) {
     const auto create = [&](const std::string& name, bool reverse) -> Value {
       return builder.create<StateOp>(builder.loc(), type, builder.getStringAttr(name),
-                                     reverse ? builder.getUnitAttr() : UnitAttr(), stored);
+                                     reverse ? builder.getUnitAttr() : UnitAttr(), UnitAttr(),
+                                     stored);
     };
     StateValues& state = states[statement.name];
     state.forward = create(statement.name, statement.reverse);

@@ -54,9 +54,9 @@ private:
                                   nameOf(output.getName()), UnitAttr(), output.getStoredAttr());
       pullback.add(output.getValue(), given);
     } else if (auto update = llvm::dyn_cast<UpdateOp>(op)) {
-      if (update.getValue().getDefiningOp<RunningMaxOp>())
-        return;
       StateOp state = variant.findState(update.getName());
+      if (state.getStabiliser())
+        return;
       adjoints[state] =
           stateOf(state.getType(), state.getName(), !state.getReverse(), state.getStoredAttr());
       pullback.add(update.getValue(), adjoints[state]);
@@ -88,7 +88,8 @@ private:
 
   Value stateOf(Type type, StringRef name, bool reverse, ArrayAttr stored) {
     return builder.create<StateOp>(builder.loc(), type, nameOf(name),
-                                   reverse ? builder.getUnitAttr() : UnitAttr(), stored);
+                                   reverse ? builder.getUnitAttr() : UnitAttr(), UnitAttr(),
+                                   stored);
   }
 
   Value gradientOf(Value value) {

@@ -15,6 +15,18 @@ static Value complementOfSigmoid(Value value) {
   return sigmoid ? sigmoid.getInputs()[0] : Value();
 }
 
+/// Whether `value` is above 0 and below 1 for every input: sigmoids, their complements, products.
+static bool isFraction(Value value) {
+  if (definingMap(value, Op::sigmoid) || complementOfSigmoid(value))
+    return true;
+  if (const std::optional<double> number = literalOf(value))
+    return *number > 0 && *number < 1;
+  MapOp product = definingMap(value, Op::multiply);
+  return product && llvm::all_of(product.getInputs(), isFraction);
+}
+
+static bool isAtLeastZero(Value value);
+
 bool isPositive(Value value) {
   if (const std::optional<double> number = literalOf(value))
     return *number > 0 && std::isfinite(*number);
@@ -38,6 +50,8 @@ bool isPositive(Value value) {
   case Op::rsqrt:
     return isPositive(args[0]);
   case Op::add:
+    return (isPositive(args[0]) && isAtLeastZero(args[1])) ||
+           (isAtLeastZero(args[0]) && isPositive(args[1]));
   case Op::multiply:
   case Op::divide:
   case Op::minimum:
@@ -45,7 +59,7 @@ bool isPositive(Value value) {
   case Op::maximum:
     return isPositive(args[0]) || isPositive(args[1]);
   case Op::subtract:
-    return complementOfSigmoid(value) != nullptr;
+    return literalOf(args[0]) == 1.0 && isFraction(args[1]);
   default:
     return false;
   }
@@ -64,15 +78,25 @@ static bool isShift(Value x, Value m) {
          llvm::any_of(map.getInputs(), [&](Value part) { return part == x || isShift(x, part); });
 }
 
-static bool isAtLeastZero(Value value) {
-  if (isPositive(value))
+bool isAtLeastZero(Value value) {
+  if (isPositive(value) || literalOf(value) == 0.0)
     return true;
-  auto map = value.getDefiningOp<MapOp>();
+  Operation* definition = value.getDefiningOp();
+  if (auto contract = llvm::dyn_cast<ContractOp>(definition))
+    return contract.getLhs() == contract.getRhs() ||
+           llvm::all_of(contract.getOperands(), isAtLeastZero);
+  if (llvm::isa<SumOp, MaxOp, BroadcastOp>(definition))
+    return isAtLeastZero(definition->getOperand(0));
+  auto map = llvm::dyn_cast<MapOp>(definition);
   const std::optional<Op> op = map ? scalarOpOf(map) : std::nullopt;
   if (op == Op::relu || op == Op::abs)
     return true;
-  return op == Op::multiply &&
-         (map.getInputs()[0] == map.getInputs()[1] || llvm::all_of(map.getInputs(), isAtLeastZero));
+  if (op == Op::maximum)
+    return llvm::any_of(map.getInputs(), isAtLeastZero);
+  if (op == Op::multiply && map.getInputs()[0] == map.getInputs()[1])
+    return true;
+  return (op == Op::add || op == Op::multiply || op == Op::divide || op == Op::minimum) &&
+         llvm::all_of(map.getInputs(), isAtLeastZero);
 }
 
 bool isBounded(Value value) {
@@ -141,7 +165,9 @@ Value logarithm(TokenBuilder& builder, Value factor) {
   case Op::rsqrt:
     return builder.map(Op::multiply, {builder.literal(-0.5), of(args[0])});
   case Op::subtract:
-    return builder.map(Op::logsigmoid, builder.map(Op::negate, complementOfSigmoid(factor)));
+    if (const Value e = complementOfSigmoid(factor))
+      return builder.map(Op::logsigmoid, builder.map(Op::negate, e));
+    return direct();
   default:
     return direct();
   }

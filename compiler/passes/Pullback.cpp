@@ -8,14 +8,12 @@ namespace lathe {
 
 Pullback::Pullback(VariantOp variant, TokenBuilder& builder) : builder(builder) {
   for (Operation& op : variant.getBody().front()) {
-    const bool isLeaf = llvm::isa<InputOp, ParamOp, ConstantOp, StateOp>(op);
     // What a stabiliser scales by cancels in everything that is read.
-    const bool stops = llvm::isa<RunningMaxOp>(op);
-    if (!isLeaf && (stops || llvm::none_of(op.getOperands(), [&](Value v) { return isActive(v); })))
+    auto state = llvm::dyn_cast<StateOp>(op);
+    const bool stops = llvm::isa<RunningMaxOp>(op) || (state && state.getStabiliser());
+    const bool isLeaf = llvm::isa<InputOp, ParamOp, ConstantOp, StateOp>(op);
+    if (stops || (!isLeaf && llvm::none_of(op.getOperands(), [&](Value v) { return isActive(v); })))
       continue;
-    if (auto state = llvm::dyn_cast<StateOp>(op))
-      if (variant.findUpdate(state.getName()).getValue().getDefiningOp<RunningMaxOp>())
-        continue;
     active.insert(op.getResults().begin(), op.getResults().end());
   }
 }

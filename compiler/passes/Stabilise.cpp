@@ -95,7 +95,7 @@ private:
       builder.setInsertionPointAfter(first);
       before = builder.create<StateOp>(builder.loc(), type,
                                        builder.getStringAttr(scaleName(first.getName())),
-                                       first.getReverseAttr(), ArrayAttr());
+                                       first.getReverseAttr(), builder.getUnitAttr(), ArrayAttr());
     }
     after = builder.create<RunningMaxOp>(builder.loc(), type, before, decay, input, UnitAttr(),
                                          UnitAttr());

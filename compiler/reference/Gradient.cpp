@@ -1,5 +1,7 @@
 #include "compiler/reference/Gradient.h"
 
+#include "compiler/plan/Dims.h"
+
 #include <stdexcept>
 #include <string_view>
 
@@ -56,6 +58,7 @@ Tensor overHeads(const Tensor& tensor, std::int64_t heads) {
 Gradients differentiate(const Program& adjoint, const Arguments& arguments,
                         const Cotangents& cotangents, int chunk, int threads) {
   Arguments call = arguments;
+  call.dims = completeDims(adjoint.variant, adjoint.rules, arguments.dims);
   std::int64_t batch = 0, tokens = 0, heads = 0;
   for (const Declaration& declaration : adjoint.declarations) {
     const auto given = arguments.inputs.find(declaration.name);
@@ -86,8 +89,8 @@ Gradients differentiate(const Program& adjoint, const Arguments& arguments,
       Tensor zero{{batch, tokens, heads}, {}};
       std::int64_t count = batch * tokens * heads;
       for (const std::string& dim : declaration.stored) {
-        const auto size = arguments.dims.find(dim);
-        zero.shape.push_back(size == arguments.dims.end() ? 0 : size->second);
+        const auto size = call.dims.find(dim);
+        zero.shape.push_back(size == call.dims.end() ? 0 : size->second);
         count *= zero.shape.back();
       }
       zero.data.resize(count);

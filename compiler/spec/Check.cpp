@@ -65,12 +65,14 @@ private:
 
   void state(Statement& statement) {
     Type type = scope.declaredType(statement);
-    if (!statement.broken && (statement.dims.empty() || statement.dims.size() > 2)) {
+    if (!statement.broken && statement.dims.size() > 2) {
       type = std::nullopt;
-      diagnostics.error(statement.span,
-                        "a state has one or two dimensions, but " + quote(statement.name) + " is " +
-                            describe(statement.dims),
-                        "write 'state S[K, V]' for a matrix, 'state z[K]' for a vector");
+      diagnostics.error(
+          statement.span,
+          "a state has at most two dimensions, but " + quote(statement.name) + " is " +
+              describe(statement.dims),
+          "write 'state S[K, V]' for a matrix, 'state z[K]' for a vector, 'state n' for a "
+          "number");
     }
     if (variant.both)
       checkReverseOf(statement, scope, diagnostics);

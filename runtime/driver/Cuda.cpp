@@ -98,13 +98,32 @@ unsigned long long contextId(Context context) {
   return reinterpret_cast<unsigned long long>(context);
 }
 
+/// Whether the context that is current is on a device. Ids are never used again, so that what was
+/// found once need not be asked on every launch.
+static bool isCurrentOn(unsigned long long id, int device) {
+  thread_local unsigned long long knownId = 0;
+  thread_local int knownDevice = -1;
+  const bool hasIds = api().ctxGetId != nullptr;
+  if (hasIds && id == knownId && device == knownDevice)
+    return true;
+  DeviceHandle handle = -1, wanted = -1;
+  if (api().ctxGetDevice(&handle) != success || api().deviceGet(&wanted, device) != success ||
+      handle != wanted)
+    return false;
+  knownId = id;
+  knownDevice = device;
+  return true;
+}
+
 ContextScope::ContextScope(int device) {
   check(api().ctxGetCurrent(&current), "the current context");
-  DeviceHandle handle = -1, wanted = -1;
-  if (current && api().ctxGetDevice(&handle) == success &&
-      api().deviceGet(&wanted, device) == success && handle == wanted)
-    return;
+  if (current) {
+    currentId = contextId(current);
+    if (isCurrentOn(currentId, device))
+      return;
+  }
   current = primaryContext(device);
+  currentId = contextId(current);
   check(api().ctxPush(current),
         "to make the context of device " + std::to_string(device) + " current");
   pushed = true;

@@ -35,9 +35,12 @@ public:
   ContextScope& operator=(const ContextScope&) = delete;
 
   Context context() const { return current; }
+  /// contextId of it.
+  unsigned long long id() const { return currentId; }
 
 private:
   Context current = nullptr;
+  unsigned long long currentId = 0;
   bool pushed = false;
 };
 

@@ -6,17 +6,6 @@
 
 namespace lathe::test {
 
-/// Small sizes, each of its own.
-inline std::map<std::string, int> sizesFor(const CompiledVariant& variant) {
-  const std::vector<int> sizes{4, 6, 3};
-  std::map<std::string, int> dims;
-  for (const std::string& dim : variant.plan.dims)
-    dims[dim] = sizes[dims.size() % sizes.size()];
-  for (const DerivedDim& derived : variant.plan.rules.derived)
-    dims.erase(derived.dim);
-  return completeDims(variant.name, variant.plan.rules, dims);
-}
-
 /// Specs that need what the library does not: each with a chunk form.
 struct Named {
   std::string name, text;
@@ -126,6 +115,20 @@ inline const std::vector<Named>& specs() {
          n <- exp(w) * n + exp(k)
          m <- sigmoid(f) * m + v
          output o[V] = (q / (1 + n * n)) @ S + m / (1 + m * m)
+       })"},
+      {"a_count_of_tokens", R"(variant v(K, V) {
+         input q[K], k[K], v[V], f
+         state S[K, V], n
+         S <- sigmoid(f) * S + k * v
+         n <- sigmoid(f) * n + 1
+         output o[V] = q @ S / n
+       })"},
+      {"decays_that_are_positive_by_their_parts", R"(variant v(K, V) {
+         input q[K], k[K], v[V], f[K], b
+         state S[K, V]
+         S <- (1 - sigmoid(f) * sigmoid(b)) * S + k * v
+         S <- (relu(f) + 0.1) / (1 + k @ k + relu(f)) * S + k * v
+         output o[V] = q @ S
        })"},
       {"two_factors_of_decay", R"(variant v(K, V) {
          input q[K], k[K], v[V], w[K] in log, f

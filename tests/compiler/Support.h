@@ -3,6 +3,7 @@
 #pragma once
 
 #include "compiler/Compile.h"
+#include "compiler/plan/Dims.h"
 
 #include <cmath>
 #include <gtest/gtest.h>
@@ -30,17 +31,26 @@ inline CompiledVariant compileOne(std::string_view text) {
 /// A variant of the library.
 CompiledVariant compileLibrary(const std::string& name);
 
-inline const std::vector<std::string>& library() {
-  static const std::vector<std::string> names{"linear_attention", "retnet", "mamba2", "gla",
-                                              "gated_delta_net"};
-  return names;
-}
+/// The names of all of them.
+const std::vector<std::string>& library();
 
 struct Extent {
   std::int64_t batch = 2, tokens = 37, heads = 4;
 };
 
-/// A call with random normal numbers. `in log` gates are negative, of the strength `gate`.
+/// Small sizes, each of its own.
+inline std::map<std::string, int> sizesFor(const CompiledVariant& variant) {
+  const std::vector<int> sizes{4, 6, 3};
+  std::map<std::string, int> dims;
+  for (const std::string& dim : variant.plan.dims)
+    dims[dim] = sizes[dims.size() % sizes.size()];
+  for (const DerivedDim& derived : variant.plan.rules.derived)
+    dims.erase(derived.dim);
+  return dims;
+}
+
+/// A call with random normal numbers. `in log` gates are negative, of the strength `gate`; initial
+/// vectors are positive, since many are what an output is divided by.
 inline Arguments randomCall(const CompiledVariant& variant, const Extent& extent,
                             std::map<std::string, int> dims, double gate = 0.3,
                             bool initialStates = true, unsigned seed = 7) {
@@ -48,6 +58,10 @@ inline Arguments randomCall(const CompiledVariant& variant, const Extent& extent
   std::normal_distribution<double> normal;
   Arguments call;
   call.dims = std::move(dims);
+  std::map<std::string, int> sizes = call.dims;
+  for (const DerivedDim& derived : variant.plan.rules.derived)
+    sizes.try_emplace(derived.dim,
+                      static_cast<int>(derivedSize(derived.function, sizes.at(derived.from))));
   for (const Operand& operand : variant.plan.operands) {
     Tensor tensor;
     if (operand.kind == Operand::Kind::input)
@@ -59,12 +73,15 @@ inline Arguments randomCall(const CompiledVariant& variant, const Extent& extent
     else
       continue;
     for (const std::string& dim : operand.dims)
-      tensor.shape.push_back(call.dims.at(dim));
+      tensor.shape.push_back(sizes.at(dim));
+    const bool isDivisor = operand.kind == Operand::Kind::state && operand.dims.size() < 2;
     std::size_t count = 1;
     for (std::int64_t size : tensor.shape)
       count *= static_cast<std::size_t>(size);
     for (std::size_t i = 0; i < count; ++i)
-      tensor.data.push_back(operand.log ? -gate * std::abs(normal(random)) : normal(random));
+      tensor.data.push_back(operand.log ? -gate * std::abs(normal(random))
+                            : isDivisor ? std::abs(normal(random))
+                                        : normal(random));
     call.inputs[operand.name] = std::move(tensor);
   }
   return call;

@@ -51,8 +51,8 @@ lathe.variant @tokens (K, V) {
   %8 = lathe.affine %S : <K, V> -> <K, V>
   // CHECK: lathe.affine %S over "V" outer(%v * %q) : <K, V>, <V>, <K> -> <K, V>
   %9 = lathe.affine %S over "V" outer(%v * %q) : <K, V>, <V>, <K> -> <K, V>
-  // CHECK: lathe.state "m" in_reverse : <>
-  %m = lathe.state "m" in_reverse : <>
+  // CHECK: lathe.state "m" in_reverse stabiliser : <>
+  %m = lathe.state "m" in_reverse stabiliser : <>
   // CHECK: lathe.running_max %m decay(%g) with %g exclusive reverse : <>, <>, <> -> <>
   %10 = lathe.running_max %m decay(%g) with %g exclusive reverse : <>, <>, <> -> <>
   lathe.update "m", %10 : <>

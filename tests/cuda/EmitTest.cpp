@@ -123,6 +123,30 @@ TEST(Emit, RefusesSignaturesThatBreakARule) {
             "variant 'gla' has 7 operands, the signature 6 dtypes");
 }
 
+TEST(Emit, AnglesAreMapsLikeAllOthers) {
+  const Plan plan = planOf("variant waves(K, V) {\n  input q[K], k[K], v[V]\n  state S[K, V]\n"
+                           "  S <- S + cos(position) * k * v\n"
+                           "  output o[V] = sin(position) * (q @ S)\n}\n",
+                           "waves");
+  ASSERT_TRUE(plan.scan);
+  for (Family family : {Family::scan, Family::step, Family::sequential}) {
+    const Tile tile = family == Family::scan ? kScanTile : kTokenTile;
+    const std::string text = emit(plan, family, signatureOf(plan, 64, 64), tile).text;
+    EXPECT_NE(text.find("lathe::cos("), std::string::npos) << lathe::name(family);
+    EXPECT_NE(text.find("lathe::sin("), std::string::npos) << lathe::name(family);
+  }
+}
+
+TEST(Emit, NeedsTheSizesOfDerivedDimensions) {
+  const Plan plan = planOf("variant wide(K, F = taylor2(K), V) {\n  input q[F], k[F], v[V], x[K]\n"
+                           "  state S[F, V]\n  S <- S + k * v\n"
+                           "  output o[V] = sum(x) * (q @ S)\n}\n",
+                           "wide");
+  EXPECT_EQ(plan.noKernel, "");
+  EXPECT_EQ(refusal(plan, Family::step, signatureOf(plan, 4, 64), kTokenTile),
+            "variant 'wide' needs a size for its dimension F");
+}
+
 TEST(Emit, RefusesVariantsWithoutTheFamily) {
   Plan delta = libraryPlan("gated_delta_net");
   EXPECT_EQ(refusal(delta, Family::scan, signatureOf(delta, 128, 128), kScanTile),

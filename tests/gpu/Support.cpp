@@ -110,6 +110,14 @@ int cores() { return int(std::max(1u, std::thread::hardware_concurrency())); }
 
 }  // namespace
 
+std::vector<std::string> libraryNames() {
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(variantsFolder()))
+    names.push_back(entry.path().stem().string());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
 const CompiledVariant& variantNamed(const std::string& name) {
   return *variants.get(name, [&] {
     const fs::path path = variantsFolder() / (name + ".lathe");

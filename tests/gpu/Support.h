@@ -14,9 +14,12 @@
 
 namespace lathe::test {
 
-/// The file names in variants/ that are tested here.
+/// The file names in variants/ that every test here runs.
 inline const char* const variantNames[] = {"linear_attention", "retnet", "mamba2", "gla",
                                            "gated_delta_net"};
+
+/// All file names in variants/.
+std::vector<std::string> libraryNames();
 
 const CompiledVariant& variantNamed(const std::string& name);
 

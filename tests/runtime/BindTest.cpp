@@ -44,6 +44,20 @@ struct Bind : testing::Test {
   }
 };
 
+TEST_F(Bind, DerivedSizesFollow) {
+  plan.rules.derived = {{"V", "taylor2", "K"}};
+  signature.dims = {{"K", 2}};
+  const Binder derived(plan, source, signature);
+  for (const Binder::Slot& slot : derived.slots())
+    if (slot.operand == "v") {
+      EXPECT_EQ(slot.sizes, std::vector<std::int64_t>{7});
+    }
+  signature.dims = {{"K", 2}, {"V", 8}};
+  EXPECT_EQ(errorOf<ArgumentError>([&] { Binder(plan, source, signature); }),
+            "variant toy: the dimension V has the size 8; it is taylor2(K) of K = 2, so it must be "
+            "7, or left out");
+}
+
 TEST_F(Bind, PacksEveryField) {
   LaunchPlan plan = bound();
   expect(tensor(plan, 0), address(1), 24, 8, 4, 3);

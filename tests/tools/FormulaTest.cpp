@@ -187,6 +187,8 @@ TEST(Classify, EveryVariantOfTheLibrary) {
   EXPECT_EQ(kind("mamba2"), "scalar decay, scan");
   EXPECT_EQ(kind("linear_attention"), "no decay, normaliser z, scan");
   EXPECT_EQ(kind("gated_delta_net"), "scalar decay, 1 rank-1 term, sequential on the GPU");
+  EXPECT_EQ(kind("mlstm"), "scalar decay, exponential gate, normaliser n, sequential on the GPU");
+  EXPECT_EQ(kind("lightnet"), "no decay, exponential gate, normaliser z, sequential on the GPU");
   EXPECT_EQ(kind("hedgehog"), "no decay, normaliser y, normaliser z, sequential on the GPU");
 }
 

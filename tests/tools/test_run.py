@@ -22,7 +22,9 @@ class Run(Case):
         np.savez(self.folder / name, **arrays)
 
     def run_on_cpu(self, name, *options, code=0):
-        done = self.lathe("run", name, "--input", "x.npz", "--output", "y.npz", *options, code=code)
+        device = () if "--device" in options else ("--device", "interpreter")
+        files = ("--input", "x.npz", "--output", "y.npz")
+        done = self.lathe("run", name, *files, *device, *options, code=code)
         self.assertEqual(done.stdout, "")
         return done
 
@@ -158,6 +160,48 @@ class Run(Case):
         self.assertEqual(self.load()["o"][0, :, 0, 0].tolist(), [2, 4, 6])
 
 
+class CpuTarget(Run):
+    def test_every_variant_against_its_formula(self):
+        for name in VARIANTS:
+            arrays = formulas.draw(name)
+            self.npz("x.npz", **arrays)
+            done = self.run_on_cpu(name, "--device", "cpu", "--check")
+            exact = {key: array.astype(float) for key, array in arrays.items()}
+            self.assert_close(self.load(), getattr(formulas, name)(exact), 1e-5)
+            self.assertIn("compiled", done.stderr)
+            self.assertEqual(done.stderr.count("against the interpreter, limit 1e-05: right"),
+                             3 if name == "linear_attention" else 2)
+
+    def test_half_precision(self):
+        self.npz("x.npz", **formulas.draw("gla"))
+        done = self.run_on_cpu("gla", "--device", "cpu", "--dtype", "bf16", "--check")
+        self.assertIn("o: RMS(diff)/RMS(ref)", done.stderr)
+        self.assertIn("against the interpreter, limit 4e-03: right", done.stderr)
+        self.assertIn("against the interpreter, limit 1e-05: right", done.stderr)
+
+    def test_a_const_is_overridden(self):
+        arrays = formulas.draw("gla")
+        expected = formulas.gla(arrays)
+        self.npz("x.npz", **arrays, scale=np.float32(2))
+        self.run_on_cpu("gla", "--device", "cpu")
+        scaled = expected["o"] * 2 * np.sqrt(arrays["q"].shape[-1])
+        self.assert_close(self.load(), {"o": scaled, "S": expected["S"]}, 1e-5)
+
+    def test_chunks_are_of_the_interpreter(self):
+        self.npz("x.npz", **formulas.draw("gla"))
+        done = self.run_on_cpu("gla", "--device", "auto", "--chunk", "5")
+        self.assertIn("the interpreter in double precision", done.stderr)
+        self.assertEqual(
+            self.run_on_cpu("gla", "--device", "cpu", "--chunk", "5", code=1).stderr,
+            "lathe: --chunk is for --device interpreter; on a GPU --tile c16 sets the chunk\n",
+        )
+
+    def test_auto_takes_it_where_there_is_no_gpu(self):
+        self.npz("x.npz", **formulas.draw("gla"))
+        done = self.run_on_cpu("gla", "--device", "auto", "--check")
+        self.assertIn("against the interpreter, limit 1e-05: right", done.stderr)
+
+
 class Mistakes(Run):
     def error(self, *options, code=1, **arrays):
         self.npz("x.npz", **arrays)
@@ -246,10 +290,6 @@ class Mistakes(Run):
         self.npz("x.npz", **formulas.draw("gla"))
         done = self.run_on_cpu("gla", "--device", "cuda:0", code=1)
         self.assertRegex(done.stderr, r"^lathe: .*no-libcuda\.so")
-
-    def test_auto_falls_back_to_the_interpreter(self):
-        self.npz("x.npz", **formulas.draw("gla"))
-        self.assertIn("CPU, the interpreter", self.run_on_cpu("gla", "--device", "auto").stderr)
 
 
 if __name__ == "__main__":

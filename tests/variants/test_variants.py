@@ -73,9 +73,9 @@ def unscaled(variant, found):
         return found
     ((_, over, _),) = operands(variant.gate)
     gated = variant.gated.split()
-    scale = np.asarray(found.pop(f"{gated[0]}.log_scale", 0), np.longdouble)
+    scale = np.asarray(found.pop(f"{gated[0]}.log_scale"), np.longdouble)
     for state, axes, _ in operands(variant.states):
-        if state in gated and scale.ndim:
+        if state in gated:
             shape = found[state].shape[2:]
             sizes = [size if axis in over else 1 for size, axis in zip(shape, axes)]
             found[state] = found[state] * np.exp(scale).reshape(BATCH, HEADS, *sizes)
@@ -127,6 +127,7 @@ class Table(unittest.TestCase):
                 found = re.search(r"(\d) rank-1 term", variant.kind)
                 self.assertEqual(terms, found.group(1) if found else "0")
                 self.assertEqual(forms, "token, chunk" if variant.chunks else "token")
+                self.assertEqual(bool(variant.gate), "exponential gate" in variant.kind)
                 self.assertEqual(direction == "both", "direction both" in spec)
                 self.assertEqual(direction == "one state each way", "in reverse" in spec)
                 self.assertEqual(normaliser == "none", "normaliser" not in variant.kind)
@@ -144,7 +145,7 @@ class Table(unittest.TestCase):
 class Formulas(Case):
     def run_form(self, name, expected, *options):
         files = ("--input", "x.npz", "--output", "y.npz")
-        self.lathe("run", name, *files, "--device", "cpu", *options)
+        self.lathe("run", name, *files, "--device", "interpreter", *options)
         with np.load(self.folder / "y.npz") as file:
             self.assertEqual({array.dtype for array in file.values()}, {np.dtype(float)})
             found = unscaled(VARIANTS[name], dict(file))

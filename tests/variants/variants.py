@@ -54,7 +54,7 @@ VARIANTS = {
     "hgrn2": Variant("decay over K, scan", "q[K] f[K] i[V]", SCAN, diagonal.hgrn2, "low[K]"),
     "rwkv6": Variant("decay over K, scan", "r[K] k[K] v[V] -w[K]", SCAN, diagonal.rwkv6, "u[K]"),
     "lightnet": Variant(
-        "no decay, normaliser z, sequential on the GPU",
+        "no decay, exponential gate, normaliser z, sequential on the GPU",
         QKV,
         "S[K,V] +z[K]",
         diagonal.lightnet,
@@ -76,7 +76,7 @@ VARIANTS = {
         "Wq[K,F] bq[F] Wk[K,F] bk[F]",
     ),
     "mlstm": Variant(
-        "scalar decay, normaliser n, scan",
+        "scalar decay, exponential gate, normaliser n, sequential on the GPU",
         f"{QKV} i f",
         "C[K,V] n[K]",
         diagonal.mlstm,
@@ -136,7 +136,7 @@ VARIANTS = {
         slots.gsa,
     ),
     "abc": Variant(
-        "no decay, normaliser z, sequential on the GPU",
+        "no decay, exponential gate, normaliser z, sequential on the GPU",
         f"{QKV} s[M]",
         "A[K,M] B[M,V] +z[M]",
         slots.abc,
@@ -158,7 +158,7 @@ VARIANTS = {
     "mala": Variant(
         "no decay, no decay in reverse, normaliser z, normaliser z_reverse, no GPU kernel yet",
         QKV,
-        "S[K,V] S_reverse[K,V] +z[K] +z_reverse[K] u[V] u_reverse[V] +n[V] +n_reverse[V]",
+        "S[K,V] S_reverse[K,V] +z[K] +z_reverse[K] u[V] u_reverse[V] +n +n_reverse",
         bidirectional.mala,
     ),
     "cosformer": Variant(

@@ -9,9 +9,9 @@ makeBundle() {
   step "gather $bundle"
   rm -rf "$bundle"
   mkdir -p "$bundle/bin" "$bundle/lib"
-  cp "$build/bin/lathe" "$bundle/bin/"
+  cp "$build/bin/lathe_node" "$bundle/bin/lathe" # Without the CPU target, which brings LLVM along.
   for program in "$build"/bin/lathe_gpu_test* "$build"/bin/*_benchmark; do
-    [[ -x $program ]] && cp "$program" "$bundle/bin/"
+    [[ -x $program && $program != */lathe_cpu_benchmark ]] && cp "$program" "$bundle/bin/"
   done
   cp -r variants "$bundle/"
   bundleReadme >"$bundle/README"

@@ -8,6 +8,20 @@ namespace lathe::tool {
 
 namespace {
 
+/// Whether a state is the running maximum that `stabilise` adds beside those of an exponential
+/// gate. No name in a spec has a dot.
+bool isRunningMaximum(const Operand& operand) {
+  return operand.kind == Operand::Kind::state && operand.name.ends_with(".log_scale");
+}
+
+/// Whether a log-decay is the change of a running maximum, which a spec does not show.
+bool isRescaling(const Plan& plan, const Node& logDecay) {
+  if (logDecay.kind != Node::Kind::map || logDecay.op != Op::subtract)
+    return false;
+  const Node& before = plan.nodes[logDecay.args[0]];
+  return before.kind == Node::Kind::state && isRunningMaximum(plan.operands[before.operand]);
+}
+
 /// The normal form of the state at an operand, or null.
 const Recurrence* recurrenceOf(const Plan& plan, const Operand& operand) {
   if (operand.kind != Operand::Kind::state)
@@ -37,6 +51,8 @@ bool isNormaliser(const Plan& plan, const Recurrence& sums) {
 }
 
 std::string textOf(const Plan& plan, const Operand& state) {
+  if (isRunningMaximum(state))
+    return "exponential gate";
   const Recurrence* recurrence = recurrenceOf(plan, state);
   if (!recurrence)
     return state.name + " has no normal form";
@@ -55,6 +71,8 @@ std::string decayText(const Plan& plan, const Recurrence& recurrence) {
   std::set<std::string> kinds;
   for (int log : recurrence.logDecays) {
     const Node& node = plan.nodes[log];
+    if (isRescaling(plan, node))
+      continue;
     kinds.insert(node.dims.empty() ? "scalar decay" : "decay over " + node.dims.front());
   }
   std::string text;

@@ -7,7 +7,8 @@
 
 namespace lathe::tool {
 
-/// "scalar decay", "decay over K", "scalar decay and decay over K", "no decay".
+/// "scalar decay", "decay over K", "scalar decay and decay over K", "no decay"; as the spec has it,
+/// without what keeps an exponential gate finite.
 std::string decayText(const Plan& plan, const Recurrence& recurrence);
 
 /// "decay over K, scan", "scalar decay, 1 rank-1 term, sequential on the GPU": what its states are,

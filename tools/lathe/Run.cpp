@@ -1,6 +1,7 @@
 // lathe run: a variant on the tensors of an .npz file.
 #include "runtime/Prepare.h"
 #include "tools/lathe/Command.h"
+#include "tools/lathe/CpuDevice.h"
 #include "tools/lathe/KernelOptions.h"
 #include "tools/lathe/Number.h"
 #include "tools/lathe/Oracle.h"
@@ -37,21 +38,33 @@ void say(const std::string& what, const std::string& text) {
   std::cerr << what << std::string(what.size() < 9 ? 9 - what.size() : 1, ' ') << text << "\n";
 }
 
-/// The number of the GPU, or -1 for the CPU. Throws where the driver lacks what was asked for.
-int deviceOf(const std::string& text) {
-  if (text == "cpu" || (text == "auto" && (!cuda::available() || deviceCount() == 0)))
-    return -1;
-  if (text == "auto" || text == "cuda")
-    return 0;
-  return std::stoi(text.substr(5));
+/// What runs a call.
+struct Device {
+  enum class Kind { gpu, cpu, interpreter };
+  Kind kind;
+  int ordinal = 0;  ///< Of a GPU.
+};
+
+/// Throws where the driver lacks what was asked for.
+Device deviceOf(const RunOptions& options, const Plan& plan) {
+  const std::string& text = options.device;
+  if (text == "interpreter" || (text == "auto" && options.chunk > 0))
+    return {Device::Kind::interpreter};
+  if (text == "cpu")
+    return {Device::Kind::cpu};
+  if (text != "auto")
+    return {Device::Kind::gpu, text == "cuda" ? 0 : std::stoi(text.substr(5))};
+  if (plan.noKernel.empty() && cuda::available() && deviceCount() > 0)
+    return {Device::Kind::gpu};
+  return {hasCpuTarget() ? Device::Kind::cpu : Device::Kind::interpreter};
 }
 
 std::string checkDevice(const std::string& text) {
   const bool isNumbered = text.starts_with("cuda:") && text.size() > 5 && text.size() < 9 &&
                           text.find_first_not_of("0123456789", 5) == std::string::npos;
-  return isNumbered || text == "auto" || text == "cpu" || text == "cuda"
+  return isNumbered || text == "auto" || text == "cpu" || text == "interpreter" || text == "cuda"
              ? ""
-             : "'" + text + "' is no device; accepted are auto, cpu and cuda:0";
+             : "'" + text + "' is no device; accepted are auto, cpu, interpreter and cuda:0";
 }
 
 /// Prints the verdict on every tensor; whether all are within its limit.
@@ -129,7 +142,7 @@ HostResult runOnGpu(const Plan& plan, const Signature& signature, const FileCall
   return device.download();
 }
 
-HostResult runOnCpu(const CompiledVariant& variant, const FileCall& file, int chunk) {
+HostResult runInterpreter(const CompiledVariant& variant, const FileCall& file, int chunk) {
   const Clock clock;
   HostResult result = interpretCall(variant, file.dims, file.host, file.constants, chunk);
   say("device", "CPU, the interpreter in double precision, " +
@@ -138,9 +151,28 @@ HostResult runOnCpu(const CompiledVariant& variant, const FileCall& file, int ch
   return result;
 }
 
-void requireChunks(const CompiledVariant& variant, int device) {
-  if (device >= 0)
-    throw Error("--chunk is for the interpreter, --device cpu; on a GPU --tile c16 sets the chunk");
+/// The CPU target in the dtypes of the signature.
+HostResult runOnCpu(const CompiledVariant& variant, const Signature& signature,
+                    const FileCall& file) {
+  CpuRun ran = runOnCpuTarget(variant, signature, file.shape, file.host, file.constants);
+  say("device", "CPU, " + ran.how);
+  say("prepare", timeText(ran.compileSeconds) + ", compiled");
+  say("run", timeText(ran.runSeconds));
+  return std::move(ran.result);
+}
+
+/// fp32 arithmetic against the interpreter's; outputs of fewer bits are as far away as those.
+double toleranceOnCpu(const Plan& plan, const Signature& signature, const std::string& tensor) {
+  for (std::size_t i = 0; i < plan.operands.size(); ++i)
+    if (plan.operands[i].name == tensor && plan.operands[i].kind == Operand::Kind::output &&
+        signature.dtypes.at(i) != DType::f32)
+      return signature.dtypes.at(i) == DType::bf16 ? 0x1p-8 : 0x1p-11;
+  return 1e-5;
+}
+
+void requireChunks(const CompiledVariant& variant, Device device) {
+  if (device.kind != Device::Kind::interpreter)
+    throw Error("--chunk is for --device interpreter; on a GPU --tile c16 sets the chunk");
   if (!variant.has(Stage::chunk))
     throw Error("variant " + variant.plan.variant +
                 " has no chunk form, which --chunk asks for; 'lathe check' says why");
@@ -158,6 +190,22 @@ bool compareForms(const CompiledVariant& variant, const FileCall& file, const Ho
                  [](const std::string&) { return rounding; });
 }
 
+/// Whether the result is right.
+bool check(const CompiledVariant& variant, const Signature& signature, const FileCall& file,
+           const HostResult& result, Device device, int chunk) {
+  if (device.kind == Device::Kind::interpreter) {
+    if (variant.has(Stage::chunk))
+      return compareForms(variant, file, result, chunk);
+    say("check", "nothing to compare with: the variant has no chunk form");
+    return true;
+  }
+  const HostResult expected = interpretCall(variant, file.dims, file.host, file.constants, 0);
+  return compare(result, expected, "the interpreter", [&](const std::string& tensor) {
+    return device.kind == Device::Kind::gpu ? tolerance(variant.plan, signature, tensor)
+                                            : toleranceOnCpu(variant.plan, signature, tensor);
+  });
+}
+
 int run(const RunOptions& options) {
   const CompiledVariant variant = loadVariant(options.file, options.kernel.variant);
   const Plan& plan = variant.plan;
@@ -169,25 +217,19 @@ int run(const RunOptions& options) {
     kernel.dtype = file.isHalf ? "f16" : "f32";
   Signature signature = parseSignature(kernel, plan);
   signature.dims = file.dims;
-  const bool isOnCpu = options.device == "auto" && !plan.noKernel.empty();
-  const int device = isOnCpu ? -1 : deviceOf(options.device);
+  const Device device = deviceOf(options, plan);
   if (options.chunk > 0)
     requireChunks(variant, device);
-  if (device >= 0 || hasDType)
+  const bool isInterpreted = device.kind == Device::Kind::interpreter;
+  if (!isInterpreted || hasDType)
     roundTo(plan, signature, file.host);
-  const HostResult result = device >= 0 ? runOnGpu(plan, signature, file, options, device)
-                                        : runOnCpu(variant, file, options.chunk);
-  bool passed = true;
-  if (options.isChecked && device >= 0) {
-    const HostResult expected = interpretCall(variant, file.dims, file.host, file.constants, 0);
-    passed = compare(result, expected, "the interpreter",
-                     [&](const std::string& tensor) { return tolerance(plan, signature, tensor); });
-  } else if (options.isChecked && variant.has(Stage::chunk)) {
-    passed = compareForms(variant, file, result, options.chunk);
-  } else if (options.isChecked) {
-    say("check", "nothing to compare with: the variant has no chunk form");
-  }
-  const bool isDouble = device < 0 && !hasDType && file.isDouble;
+  const HostResult result = isInterpreted ? runInterpreter(variant, file, options.chunk)
+                            : device.kind == Device::Kind::gpu
+                                ? runOnGpu(plan, signature, file, options, device.ordinal)
+                                : runOnCpu(variant, signature, file);
+  const bool passed =
+      !options.isChecked || check(variant, signature, file, result, device, options.chunk);
+  const bool isDouble = isInterpreted && !hasDType && file.isDouble;
   if (!options.output.empty())
     writeNpz(options.output, arraysOf(result, layout, isDouble ? "<f8" : "<f4"));
   return passed ? 0 : exitFailed;
@@ -207,15 +249,17 @@ void addRun(CLI::App& app, Action& action) {
       "Arrays carry the names of the spec: inputs [B,T,H,dims], params [H,dims], initial states\n"
       "[B,H,dims] (missing: zero), consts without axes (missing: as the spec says). The output\n"
       "holds the outputs and, under their own names, the final states, which continue as the\n"
-      "initial states of a next run: in float32, and in float64 on the CPU where all inputs are.\n"
-      "On the CPU the interpreter runs, in double precision.");
+      "initial states of a next run: in float32, and in float64 from the interpreter where all\n"
+      "inputs are. --device cpu compiles the variant for this processor, in fp32; interpreter "
+      "runs\n"
+      "its equation in double precision.");
   command->add_option("FILE", options->file, "a .lathe file, or the name of a library variant")
       ->required();
   command->add_option("--input", options->input, "the arrays")->required()->type_name("X.npz");
   command->add_option("--output", options->output, "where the results go")->type_name("Y.npz");
   command
       ->add_option("--device", options->device,
-                   "auto (a GPU if there is one that runs it), cpu or cuda:0")
+                   "auto (a GPU that runs it, else cpu), cpu, interpreter or cuda:0")
       ->type_name("DEVICE")
       ->check(checkDevice);
   command->add_option("--layout", options->layout, "of the arrays: bthd or bhtd")
@@ -225,18 +269,18 @@ void addRun(CLI::App& app, Action& action) {
   command
       ->add_option("--dtype", options->kernel.dtype,
                    "that inputs are rounded to: bf16, f16 or f32 (default: f16 if all inputs are "
-                   "float16, else f32; on the CPU: none)")
+                   "float16, else f32; interpreter: none)")
       ->type_name("bf16[,g=f32]");
   options->kernel.addFamily(*command);
   options->kernel.addTile(*command);
   command
       ->add_option("--chunk", options->chunk,
-                   "on the CPU: run the chunk form, this many tokens at a time")
+                   "interpreter: run the chunk form, this many tokens at a time")
       ->type_name("TOKENS")
       ->check(CLI::Range(1, 1 << 20));
   command->add_flag("--check", options->isChecked,
-                    "compare with the interpreter (on the CPU: with its chunk form, or with its\n"
-                    "token form after --chunk); exit code 1 if wrong");
+                    "compare with the interpreter (itself with its chunk form, or with its token\n"
+                    "form after --chunk); exit code 1 if wrong");
   command->callback([options, &action] { action = [options] { return run(*options); }; });
 }
 

@@ -1,5 +1,6 @@
 // lathe tune: the fastest tile for a shape on this GPU.
 #include "tools/lathe/Command.h"
+#include "tools/lathe/CpuDevice.h"
 #include "tools/lathe/KernelOptions.h"
 #include "tools/lathe/Number.h"
 #include "tools/lathe/Oracle.h"
@@ -20,13 +21,26 @@ struct TuneCommand {
   KernelOptions kernel;
   double budget = 120;
   int limit = TuneOptions().limit;
+  std::string on = "gpu", pass = "fwd";
   int device = 0;
   bool isFresh = false;
 };
 
+int tuneOnCpu(const TuneCommand& options, const CompiledVariant& variant, const Shape& shape) {
+  KernelOptions kernel = options.kernel;
+  if (kernel.dtype.empty())
+    kernel.dtype = "f32";
+  const Signature signature = parseSignature(kernel, variant.plan);
+  if (!tuneCpuTarget(variant, options.pass == "bwd", signature, shape, options.budget))
+    throw Error("this program has no CPU target: it is the one for GPU nodes");
+  return 0;
+}
+
 int tuneVariant(const TuneCommand& options) {
   const CompiledVariant variant = loadVariant(options.file, options.kernel.variant);
   const Shape shape = parseShape(options.kernel.shape);
+  if (options.on == "cpu")
+    return tuneOnCpu(options, variant, shape);
   const Problem problem{&variant.plan,
                         parseFamily(options.kernel.family, variant.plan, shape.tokens),
                         parseSignature(options.kernel, variant.plan), shape};
@@ -79,6 +93,12 @@ void addTune(CLI::App& app, Action& action) {
   command->add_option("--limit", options->limit, "candidates that are compiled, best first")
       ->type_name("N")
       ->check(CLI::PositiveNumber);
+  command->add_option("--device", options->on, "gpu, or cpu: its threads, slices and saved states")
+      ->type_name("DEVICE")
+      ->check(CLI::IsMember({"gpu", "cpu"}));
+  command->add_option("--pass", options->pass, "on the CPU: fwd or bwd")
+      ->type_name("PASS")
+      ->check(CLI::IsMember({"fwd", "bwd"}));
   command->add_option("--gpu", options->device, "which one")->type_name("N");
   command->add_flag("--fresh", options->isFresh, "measure again what was measured before");
   command->add_option("--export", options->exported, "store the winner in this folder too")
