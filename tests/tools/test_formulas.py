@@ -1,5 +1,5 @@
-"""The formulas that explain prints compute what they say: the chunk form is the normal form, and the
-gradient is that of central differences."""
+"""The formulas that explain prints compute what they say: the chunk form is the normal form, and
+the gradient is that of central differences."""
 
 import json
 import unittest

@@ -62,9 +62,12 @@ protected:
 
   std::vector<std::string> layout(const std::string& left, const std::vector<std::string>& rows,
                                   const std::string& condition) const override {
+    const std::string first = left + " &= ";
     std::vector<std::string> lines;
-    for (const std::string& row : rows)
-      lines.push_back((lines.empty() ? left + " &= " : "&\\quad ") + row);
+    for (const std::string& row : rows) {
+      lines.push_back(lines.empty() ? first : "&\\quad ");
+      lines.back() += row;
+    }
     if (!condition.empty())
       lines.back() += " \\qquad (" + relationOf(condition) + ")";
     return lines;

@@ -26,9 +26,13 @@ protected:
 
   std::vector<std::string> layout(const std::string& left, const std::vector<std::string>& rows,
                                   const std::string& condition) const override {
+    const std::string indent(left.size() + 1, ' ');
+    const std::string first = left + " = ";
     std::vector<std::string> lines;
-    for (const std::string& row : rows)
-      lines.push_back((lines.empty() ? left + " = " : std::string(left.size() + 1, ' ')) + row);
+    for (const std::string& row : rows) {
+      lines.push_back(lines.empty() ? first : indent);
+      lines.back() += row;
+    }
     if (!condition.empty())
       lines.back() += "   for " + condition;
     return lines;
