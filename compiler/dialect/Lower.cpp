@@ -108,6 +108,7 @@ private:
     }
     case Kind::let:
       values[name] = lower(*statement.value);
+      nameLocation(values[name], name);
       return;
     case Kind::update:
       updates[name] = loc;
@@ -120,6 +121,14 @@ private:
       return;
     }
     }
+  }
+
+  /// The location of a value says which `let` it is, so that it can be shown by its name.
+  static void nameLocation(const Parts& parts, StringRef name) {
+    Operation* op = parts.forward.getDefiningOp();
+    if (parts.reverse || op->getNumOperands() == 0 || llvm::isa<NameLoc>(op->getLoc()))
+      return;
+    op->setLoc(NameLoc::get(StringAttr::get(op->getContext(), name), op->getLoc()));
   }
 
   void declareState(const spec::Statement& statement, ValueType type, ArrayAttr stored) {

@@ -32,7 +32,7 @@ public:
       } else if (auto state = llvm::dyn_cast<StateOp>(op)) {
         initials[state] = builder.clone(op)->getResult(0);
       } else if (auto output = llvm::dyn_cast<OutputOp>(op)) {
-        const Value value = convert(output.getValue());
+        const Value value = convert(output.getValue(), output);
         if (!value)
           return false;
         builder.setLoc(op.getLoc());
@@ -70,11 +70,14 @@ private:
     return source.findUpdate(state.getName()).getValue().getDefiningOp<RunningMaxOp>();
   }
 
-  /// The chunk's version of a value of the token form; null where there is none.
-  Value convert(Value value) {
+  /// The chunk's version of a value of the token form, for whoever reads it; null where there is
+  /// none.
+  Value convert(Value value, Operation* reader = nullptr) {
     if (const Value known = values.lookupOrNull(value))
       return known;
-    const Value converted = stateOf(value) ? convertState(value) : convertOp(value);
+    const Value converted = stateOf(value)
+                                ? convertState(value, reader ? reader : value.getDefiningOp())
+                                : convertOp(value);
     if (converted)
       values.map(value, converted);
     return converted;
@@ -89,7 +92,7 @@ private:
           return convertRead(contract, state, query);
     IRMapping operands;
     for (Value operand : op->getOperands()) {
-      const Value converted = convert(operand);
+      const Value converted = convert(operand, op);
       if (!converted)
         return nullptr;
       operands.map(operand, converted);
@@ -107,18 +110,18 @@ private:
   }
 
   /// A state itself, for every token of the chunk.
-  Value convertState(Value value) {
+  Value convertState(Value value, Operation* reader) {
     StateOp state = stateOf(value);
-    Operation* at = value.getDefiningOp();
     const bool before = value == state.getResult();
     if (typeOf(state).getDims().size() > 1)
-      return refuse(at, "the state " + state.getName() + " is used other than by a contraction");
+      return refuse(reader,
+                    "the state " + state.getName() + " is used other than by a contraction");
     if (RunningMaxOp running = stabiliserOf(state))
       return convertStabiliser(running, state, before);
-    const ChunkState* chunk = chunkStateOf(state, at);
+    const ChunkState* chunk = chunkStateOf(state, reader);
     if (!chunk)
       return nullptr;
-    builder.setLoc(at->getLoc());
+    builder.setLoc(reader->getLoc());
     return ChunkReader(builder, *chunk).whole(before);
   }
 

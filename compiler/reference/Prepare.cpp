@@ -110,6 +110,8 @@ private:
       instruction.results.push_back(newValue(namesOf(typeOf(result))));
       values[result] = instruction.results.back();
     }
+    if (const auto named = llvm::dyn_cast<NameLoc>(op.getLoc()))
+      instruction.label = named.getName().str();
     describe(op, instruction);
     program.instructions.push_back(std::move(instruction));
   }

@@ -47,6 +47,9 @@ struct Instruction {
   bool reverse = false;     ///< From the last token of the chunk to the first.
   bool transposed = false;  ///< apply, solve: from the tokens that read to those that wrote.
   bool perHead = false;     ///< The same for every token of a head: computed once.
+  /// The `let` of the spec that the result is, in the form as written; what later passes make of it
+  /// may carry the same name.
+  std::string label;
 };
 
 /// A tensor of the call. `dims` are in the order of the variant; memory holds them in the order of

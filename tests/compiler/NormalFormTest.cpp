@@ -246,7 +246,7 @@ const std::vector<Refused>& refusals() {
       {"whole_state", "S <- S + k * v\noutput o[K, V] = S",
        "no chunk form: the state S is used other than by a contraction; only the sequential form "
        "remains",
-       4},
+       5},
       {"feedback",
        "let r = k @ u\nlet z = sum(q @ S)\nS <- S + r * k * v\nu <- u + z * k\noutput o[V] = q @ S",
        "no chunk form: what this reads from the state S flows back into the same state; only the "

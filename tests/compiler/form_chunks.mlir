@@ -134,8 +134,8 @@ lathe.variant @scalar_state (K) {
 // CHECK-LABEL: @matrix_as_a_whole (K, V) {
 lathe.variant @matrix_as_a_whole (K, V) {
   %S = lathe.state "S" : <K, V>
-  // expected-remark @+1 {{no chunk form: the state S is used other than by a contraction; only the sequential form remains}}
   %0 = lathe.affine %S : <K, V> -> <K, V>
+  // expected-remark @+1 {{no chunk form: the state S is used other than by a contraction; only the sequential form remains}}
   %1 = lathe.map math.tanh(%0) : <K, V> -> <K, V>
   %2 = lathe.sum %1 over "K" : <K, V> -> <V>
   lathe.output "o", %2 : <V>

@@ -23,12 +23,42 @@ TEST(Roofline, BytesOfACall) {
 }
 
 TEST(Roofline, FlopOfAToken) {
-  const Plan plan = libraryVariant("gla").plan;
-  const TokenCost cost = tokenCost(plan, parseSignature({}, plan), 16);
+  const CompiledVariant gla = libraryVariant("gla");
+  constexpr int C = 16;
+  const TokenCost cost = tokenCost(gla, parseSignature({}, gla.plan), C);
   EXPECT_EQ(cost.bytes, (3 * K + 2 * V) * 2);
-  // Decay and update of the state, its read, the scale; constants of the call cost 2.
-  EXPECT_NEAR(cost.flop, 3 * K * V + 2 * K * V + V, 2);
-  EXPECT_NEAR(cost.chunkFlop, 4 * K * V + 17 * (K + V) + V, 2);
+  // Decay and update of the state, its read, the exponential, the scale.
+  EXPECT_EQ(cost.flop, 3 * K * V + 2 * K * V + K + V);
+  // Read and update of the state; scores with their decay and what they weigh, of the causal half;
+  // two running sums, their exponentials and products, and a total; the decay of the state.
+  const double once = 2 * K * V + K;
+  EXPECT_DOUBLE_EQ(cost.chunkFlop,
+                   4 * K * V + (C + 1) / 2. * (3 * K + 2 * V) + 2 * V + 7 * K + once / C);
+}
+
+TEST(Roofline, CostOfAGradient) {
+  const CompiledVariant gla = libraryVariant("gla");
+  const TokenCost cost = gradientCost(gla, parseSignature({}, gla.plan), 16);
+  // q, k, g and their gradients; v, its gradient, and that of o.
+  EXPECT_EQ(cost.bytes, (6 * K + 3 * V) * 2);
+  // The state once more and its read; the flow into it and its decay; the products that give the
+  // gradients of q, k, v, g; those of the vectors and of the scale.
+  EXPECT_EQ(cost.flop, 5 * K * V + 3 * K * V + 4 * 2 * K * V + 2 * K + 3 * V + 1);
+  EXPECT_GT(cost.chunkFlop, 2 * tokenCost(gla, parseSignature({}, gla.plan), 16).chunkFlop);
+}
+
+TEST(Roofline, ATriangularSystemCounts) {
+  const CompiledVariant delta = libraryVariant("delta_net");
+  const Signature signature = parseSignature({}, delta.plan);
+  const auto growth = [&](int chunk) {
+    return tokenCost(delta, signature, 2 * chunk).chunkFlop -
+           tokenCost(delta, signature, chunk).chunkFlop;
+  };
+  // A token reads half of the others: four scores over K (what is written and what is taken back,
+  // for the output and for the system), and four products with rows over V, one of them to solve.
+  EXPECT_NEAR(growth(64), 64 / 2. * (4 * 2 * K + 4 * 2 * V), 4 * K);
+  const CompiledVariant longhorn = libraryVariant("longhorn");
+  EXPECT_EQ(tokenCost(longhorn, parseSignature({}, longhorn.plan), 64).chunkFlop, 0);
 }
 
 TEST(Roofline, TheLaterOfMemoryAndTensorCores) {

@@ -1,6 +1,7 @@
 """Help, exit codes, finding files, check and explain."""
 
 import json
+import re
 import unittest
 
 from cli import ROOT, SUM, VARIANTS, Case
@@ -88,13 +89,14 @@ class Find(Case):
     def test_several_variants_need_a_choice(self):
         path = self.write("two.lathe", SUM + SUM.replace("total", "other"))
         self.assertEqual(
-            self.lathe("explain", path, code=2).stderr,
+            self.lathe("emit", path, "--stage", "ir", code=2).stderr,
             f"lathe: {path} holds several variants; choose one with --variant: total, other\n",
         )
-        self.assertEqual(
-            self.lathe("explain", path, "--variant", "third", code=2).stderr,
-            f"lathe: {path} has no variant 'third'; it has total, other\n",
-        )
+        for arguments in (["emit", path, "--stage", "ir"], ["explain", path]):
+            self.assertEqual(
+                self.lathe(*arguments, "--variant", "third", code=2).stderr,
+                f"lathe: {path} has no variant 'third'; it has total, other\n",
+            )
         done = self.lathe("explain", path, "--variant", "other")
         self.assertTrue(done.stdout.startswith("other: no decay, scan\n"))
 
@@ -119,7 +121,7 @@ class Check(Case):
         out = self.lathe("explain", path).stdout
         self.assertRegex(out, rf"(?m)^  none +{text}$")
         self.assertRegex(out, r"(?m)^  step +none: the state S goes in reverse$")
-        self.assertIn("  S[t] = S[t+1] + x1 * v\n", out)
+        self.assertIn("  S[t] = S[t+1] + taylor2(k) * v\n", out)
         done = self.lathe("emit", path, "--stage", "cuda", code=1)
         self.assertTrue(done.stderr.endswith(f"lathe: {text}\n"), done.stderr)
 
@@ -158,6 +160,69 @@ class Explain(Case):
         self.assertRegex(out, r"(?m)^  roofline .* on H200 \(4.26 TB/s, 790 TFLOP/s, measured\)$")
         self.assertRegex(out, r"(?m)^  default +c\d+ b\d+ v\d+")
 
+    def test_each_of_several_variants_in_turn(self):
+        path = self.write("two.lathe", SUM + SUM.replace("total", "other"))
+        heads = r"(?m)^(\w+): no decay, scan$"
+        self.assertEqual(
+            re.findall(heads, self.lathe("explain", path, path).stdout),
+            ["total", "other", "total", "other"],
+        )
+        out = json.loads(self.lathe("explain", path, "--json").stdout)
+        self.assertEqual([one["variant"] for one in out], ["total", "other"])
+        bad = self.write("bad.lathe", "variant")
+        done = self.lathe("explain", bad, path, code=1)
+        self.assertIn("bad.lathe:1:", done.stderr)
+        self.assertEqual(re.findall(heads, done.stdout), ["total", "other"])
+
+    def test_the_whole_library(self):
+        files = sorted((ROOT / "variants").glob("*.lathe"))
+        out = self.lathe("explain", *files).stdout
+        self.assertEqual(len(re.findall("(?m)^Normal form, ", out)), len(files))
+        self.assertEqual(len(re.findall("(?m)^Gradient, ", out)), len(files))
+        for line in out.splitlines():
+            self.assertLessEqual(len(line), 160, line)
+
+    def test_latex_is_the_formulas_alone(self):
+        out = self.lathe("explain", "gla", "--latex").stdout
+        self.assertTrue(out.startswith("% gla: decay over K, scan\n"))
+        for row in (
+            "\\begin{align*}",
+            r"S_t &= e^{g_t} \odot S_{t-1} + k_t \otimes v_t \\",
+            r"o_t &= \mathrm{scale} \, \left(q_t^\top S_t\right)",
+            r"G_i &= \sum_{j \le i} g_j \\",
+            r"\mathrm{d}k_t &= P_t v_t \\",
+            "\\end{align*}",
+        ):
+            self.assertIn(f"\n{row}\n", out)
+        self.assertEqual(out.count("\\begin{align*}"), 3)
+        self.assertNotIn("roofline", out)
+        done = self.lathe("explain", "gla", "--latex", "--json", code=2)
+        self.assertIn("excludes", done.stderr)
+
+    def test_the_forms_and_their_cost(self):
+        out = self.lathe("explain", "gla", "--arch", "sm_90a").stdout
+        for line in (
+            "Chunk form, of token i of a chunk of C tokens, 0 the place before its first",
+            "  A[i,j] = q[i] @ (k[j] * exp(G[i] - G[j]))   for j <= i",
+            "Gradient, of one token and head: dx is that of the loss with respect to x",
+            "  dS[t-1] = exp(g) * P",
+        ):
+            self.assertIn(f"{line}\n", out)
+        cost = r"[\d.]+ kB and [\d.]+ kFLOP \([\d.]+ kFLOP in chunks of 16\)"
+        self.assertRegex(out, rf"(?m)^  a token +{cost} for each head$")
+        self.assertRegex(out, rf"(?m)^  its gradient +{cost}$")
+
+    def test_a_running_maximum_is_explained(self):
+        out = self.lathe("explain", "mlstm").stdout
+        self.assertIn("  m[t] = max(m[t-1] + logsigmoid(f), max(i, 0))\n", out)
+        self.assertRegex(out, r"(?m)^  stabiliser +m, a running maximum: ")
+
+    def test_without_a_chunk_form_it_says_so(self):
+        out = self.lathe("explain", "longhorn").stdout
+        self.assertNotIn("\nChunk form,", out)
+        self.assertRegex(out, r"(?m)^  chunk form +none: the variant runs token by token$")
+        self.assertRegex(out, r"(?m)^  its gradient +[\d.]+ kB and [\d.]+ kFLOP$")
+
     def test_every_variant_as_json(self):
         for name in VARIANTS:
             out = json.loads(self.lathe("explain", name, "--json", "--arch", "sm_90a").stdout)
@@ -165,6 +230,11 @@ class Explain(Case):
             self.assertEqual(out["chunk_form"], True, name)
             self.assertEqual(out["roles"] != {}, name != "gated_delta_net", name)
             self.assertGreater(out["roofline_us"], 0)
+            for style in ("formulas", "latex"):
+                self.assertEqual(set(out[style]), {"normal", "chunk", "gradient"})
+                self.assertTrue(all(out[style].values()), name)
+            self.assertGreater(out["gradient"]["flop"], 2 * out["token"]["flop"])
+            self.assertGreater(out["gradient"]["bytes"], out["token"]["bytes"])
             self.assertIn("default", out["tiles"])
 
     def test_the_bytes_of_retnet(self):

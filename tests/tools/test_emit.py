@@ -74,11 +74,26 @@ class Emit(Case):
         done = self.lathe("emit", "gla", "--stage", "cuda", "--tile", "q7", code=2)
         self.assertTrue(done.stderr.startswith("lathe: --tile q7: 'q7' is no part of a tile;"))
 
-    def test_the_gradient_says_that_it_comes_later(self):
-        done = self.lathe("emit", "gla", "--stage", "gradient", code=2)
+    def test_the_gradient_is_the_adjoint(self):
+        for name in VARIANTS:
+            out = self.lathe("emit", name, "--stage", "gradient").stdout
+            self.assertTrue(out.startswith(f"lathe.variant @{name} (K, V) {{\n"), out[:80])
+            self.assertIn('lathe.state "d.S" in_reverse : <K, V>\n', out)
+            self.assertIn('lathe.output "d.', out)
+            out = self.lathe("emit", name, "--stage", "chunk-gradient").stdout
+            self.assertTrue(out.startswith(f"lathe.variant @{name} (K, V) chunked {{\n"), out[:80])
+            self.assertIn('lathe.update "d.S"', out)
+
+    def test_a_chunk_gradient_needs_a_chunk_form(self):
+        self.lathe("emit", "longhorn", "--stage", "gradient")
+        done = self.lathe("emit", "longhorn", "--stage", "chunk-gradient", code=1)
+        self.assertIn("variant longhorn has no chunk form; line ", done.stderr)
+
+    def test_an_unknown_stage_names_those_there_are(self):
+        done = self.lathe("emit", "gla", "--stage", "wrong", code=2)
         self.assertIn(
-            "the gradient is not derived yet; accepted are spec, ir, normal, chunk, plan, cuda, "
-            "ptx and cubin",
+            "'wrong' is no stage; accepted are spec, ir, normal, chunk, gradient, chunk-gradient, "
+            "plan, cuda, ptx and cubin",
             done.stderr,
         )
 

@@ -14,6 +14,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <unistd.h>
+#include <utility>
 
 namespace lathe::tool {
 
@@ -23,6 +24,25 @@ struct EmitOptions {
   std::string file, stage, output, launcher;
   KernelOptions kernel;
 };
+
+/// The stages that are MLIR.
+constexpr std::pair<const char*, Stage> mlirStages[] = {{"ir", Stage::ir},
+                                                        {"normal", Stage::normal},
+                                                        {"chunk", Stage::chunk},
+                                                        {"gradient", Stage::gradient},
+                                                        {"chunk-gradient", Stage::chunkGradient}};
+
+std::string checkStage(const std::string& stage) {
+  for (const auto& [name, known] : mlirStages)
+    if (stage == name)
+      return "";
+  for (const char* known : {"spec", "plan", "cuda", "ptx", "cubin"})
+    if (stage == known)
+      return "";
+  return "'" + stage +
+         "' is no stage; accepted are spec, ir, normal, chunk, gradient, chunk-gradient, plan, "
+         "cuda, ptx and cubin";
+}
 
 /// The variant as its author wrote it, in the normal style.
 std::string specText(const EmitOptions& options, const std::string& variant) {
@@ -63,12 +83,9 @@ std::string render(const EmitOptions& options) {
   const CompiledVariant variant = loadVariant(options.file, options.kernel.variant);
   if (stage == "spec")
     return specText(options, variant.name);
-  if (stage == "ir")
-    return variant.ir(Stage::ir);
-  if (stage == "normal")
-    return variant.ir(Stage::normal);
-  if (stage == "chunk")
-    return variant.ir(Stage::chunk);
+  for (const auto& [name, form] : mlirStages)
+    if (stage == name)
+      return variant.ir(form);
   if (stage == "plan")
     return nlohmann::json(variant.plan).dump(2) + "\n";
   const std::string arch = archOrDefault(options.kernel.arch);
@@ -112,6 +129,7 @@ void addEmit(CLI::App& app, Action& action) {
   CLI::App* command = addCommand(
       app, "emit", "Print one stage of the compilation",
       "  lathe emit gla --stage normal                        the recurrence, as MLIR\n"
+      "  lathe emit gla --stage gradient                      its adjoint\n"
       "  lathe emit gla --stage cuda --dims K=64,V=64 -o gla.cu\n"
       "  lathe emit gla --stage cuda -o gla.cuh --launcher gla_launch.cuh\n"
       "  lathe emit gla --stage ptx --arch sm_80\n"
@@ -123,17 +141,7 @@ void addEmit(CLI::App& app, Action& action) {
   command->add_option("--stage", options->stage, "which one")
       ->required()
       ->type_name("STAGE")
-      ->check([](const std::string& stage) -> std::string {
-        if (stage == "gradient")
-          return "the gradient is not derived yet; accepted are spec, ir, normal, chunk, plan, "
-                 "cuda, ptx and cubin";
-        for (const char* known : {"spec", "ir", "normal", "chunk", "plan", "cuda", "ptx", "cubin"})
-          if (stage == known)
-            return "";
-        return "'" + stage +
-               "' is no stage; accepted are spec, ir, normal, chunk, plan, cuda, ptx "
-               "and cubin";
-      });
+      ->check(checkStage);
   command->add_option("-o,--output", options->output, "instead of stdout")->type_name("FILE");
   command->add_option("--launcher", options->launcher, "also write host code that launches it")
       ->type_name("FILE");

@@ -8,16 +8,23 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <ostream>
+#include <sstream>
 
 namespace lathe::tool {
 
 namespace {
 
-std::vector<Explanation::Role> rolesOf(const Plan& plan) {
+constexpr const char* normalTitle = "Normal form, of one token and head";
+constexpr const char* gradientTitle =
+    "Gradient, of one token and head: dx is that of the loss with respect to x";
+
+/// What is written where no kernel says how long a chunk is.
+constexpr int usualChunk = 64;
+
+std::vector<Explanation::Role> rolesOf(const Plan& plan, const Formulas& formulas) {
   std::vector<Explanation::Role> roles;
   if (!plan.scan)
     return roles;
-  const Formulas formulas(plan);
   const auto add = [&](const char* role, int node) {
     if (node < 0)
       return;
@@ -36,6 +43,19 @@ std::vector<Explanation::Role> rolesOf(const Plan& plan) {
   return roles;
 }
 
+Explanation::Forms formsOf(const Formulas& formulas, Formulas::Style style) {
+  return {formulas.lines(Stage::normal, style), formulas.lines(Stage::chunk, style),
+          formulas.lines(Stage::gradient, style)};
+}
+
+nlohmann::json toJson(const Explanation::Forms& forms) {
+  return {{"normal", forms.normal}, {"chunk", forms.chunk}, {"gradient", forms.gradient}};
+}
+
+nlohmann::json toJson(const TokenCost& cost) {
+  return {{"bytes", cost.bytes}, {"flop", cost.flop}, {"chunk_flop", cost.chunkFlop}};
+}
+
 std::string dimsText(const Signature& signature) {
   std::string text;
   for (const auto& [dim, size] : signature.dims)
@@ -48,9 +68,27 @@ std::string shapeText(const Shape& shape) {
          std::to_string(shape.heads);
 }
 
+/// A label and a text, broken between words.
 void line(std::ostream& out, const std::string& label, const std::string& text) {
-  out << "  " << label << std::string(std::max<int>(1, 16 - int(label.size())), ' ') << text
-      << "\n";
+  constexpr std::size_t indent = 18, width = 100;
+  out << "  " << label << std::string(std::max<int>(1, 16 - int(label.size())), ' ');
+  std::size_t used = indent;
+  std::istringstream words(text);
+  for (std::string word; std::getline(words, word, ' '); used += word.size() + 1) {
+    const bool isNew = used > indent && used + word.size() > width;
+    if (isNew)
+      used = indent;
+    out << (isNew ? "\n" + std::string(indent, ' ') : used > indent ? " " : "") << word;
+  }
+  out << "\n";
+}
+
+std::string costText(const TokenCost& cost, int chunk) {
+  const auto kiloFlop = [](double flop) { return fixedText(flop / 1e3, 1) + " kFLOP"; };
+  return bytesText(cost.bytes) + " and " + kiloFlop(cost.flop) +
+         (cost.chunkFlop > 0
+              ? " (" + kiloFlop(cost.chunkFlop) + " in chunks of " + std::to_string(chunk) + ")"
+              : "");
 }
 
 void printTiles(std::ostream& out, const Explanation& e) {
@@ -97,13 +135,17 @@ Explanation explainVariant(const CompiledVariant& variant, const KernelOptions& 
   Explanation e;
   e.variant = variant.name;
   e.kind = classify(plan);
-  e.formulas = Formulas(plan).lines();
+  const Formulas formulas(variant);
+  e.formulas = formsOf(formulas, Formulas::Style::text);
+  e.latex = formsOf(formulas, Formulas::Style::latex);
   e.remarks = plan.remarks;
+  e.isStabilised = variant.isStabilised;
   e.hasChunkForm = variant.has(Stage::chunk);
   for (const Operand& operand : plan.operands)
     if (operand.reverse)
       e.reverseState = operand.name;
-  e.roles = rolesOf(plan);
+  e.chunkTitle = "Chunk form, of " + formulas.chunkLegend();
+  e.roles = rolesOf(plan, formulas);
   e.signature = parseSignature(options, plan);
   e.shape = options.shape.empty() ? Shape{8, 4096, 16} : parseShape(options.shape);
   e.family = parseFamily(options.family, plan, e.shape.tokens);
@@ -115,8 +157,10 @@ Explanation explainVariant(const CompiledVariant& variant, const KernelOptions& 
   } catch (const std::invalid_argument& error) {
     e.noKernel = error.what();
   }
-  const int chunk = e.noKernel.empty() ? e.tiles.tiles.front().chunk : Tile().chunk;
-  e.cost = tokenCost(plan, e.signature, chunk);
+  const bool isScan = e.noKernel.empty() && e.family == Family::scan;
+  e.chunk = isScan ? e.tiles.tiles.front().chunk : usualChunk;
+  e.cost = tokenCost(variant, e.signature, e.chunk);
+  e.gradientCost = gradientCost(variant, e.signature, e.chunk);
   e.stateBytes = stateBytes(plan, e.signature);
   const bool isStep = e.family == Family::step;
   e.callBytes = minBytes(plan, e.signature, e.shape, {}, {.isRead = isStep});
@@ -129,10 +173,19 @@ Explanation explainVariant(const CompiledVariant& variant, const KernelOptions& 
   return e;
 }
 
-void print(std::ostream& out, const Explanation& e) {
-  out << e.variant << ": " << e.kind << "\n\nNormal form, of one token and head\n";
-  for (const std::string& formula : e.formulas)
+void printFormulas(std::ostream& out, const std::string& title,
+                   const std::vector<std::string>& formulas) {
+  out << "\n" << title << "\n";
+  for (const std::string& formula : formulas)
     out << "  " << formula << "\n";
+}
+
+void print(std::ostream& out, const Explanation& e) {
+  out << e.variant << ": " << e.kind << "\n";
+  printFormulas(out, normalTitle, e.formulas.normal);
+  if (e.hasChunkForm)
+    printFormulas(out, e.chunkTitle, e.formulas.chunk);
+  printFormulas(out, gradientTitle, e.formulas.gradient);
   out << "\nDerived\n";
   line(out, "chunk form",
        e.hasChunkForm ? "a chunk of tokens by matrix products (lathe emit --stage chunk)"
@@ -140,6 +193,11 @@ void print(std::ostream& out, const Explanation& e) {
   line(out, "step",
        e.reverseState.empty() ? "one token at a time, the states updated in place"
                               : "none: the state " + e.reverseState + " goes in reverse");
+  if (e.isStabilised)
+    line(
+        out, "stabiliser",
+        "m, a running maximum: where exponential gates write into a state, it is kept as its value "
+        "times exp(-m)");
   for (const Remark& remark : e.remarks)
     line(out, "line " + std::to_string(remark.line), remark.text);
   out << "\nPlan for " << shapeText(e.shape) << ", " << dimsText(e.signature) << "\n";
@@ -147,11 +205,8 @@ void print(std::ostream& out, const Explanation& e) {
   for (const Explanation::Role& role : e.roles)
     line(out, role.role, role.formula);
   out << "\nLeast cost\n";
-  line(out, "a token",
-       bytesText(e.cost.bytes) + " and " + fixedText(e.cost.flop / 1e3, 1) +
-           " kFLOP for each head" +
-           (e.cost.chunkFlop > 0 ? " (" + fixedText(e.cost.chunkFlop / 1e3, 1) + " kFLOP in chunks)"
-                                 : ""));
+  line(out, "a token", costText(e.cost, e.chunk) + " for each head");
+  line(out, "its gradient", costText(e.gradientCost, e.chunk));
   line(out, "the states", bytesText(e.stateBytes) + " for each batch and head");
   line(out, "the call",
        bytesText(e.callBytes) + " and " + fixedText(e.callFlop / 1e9, 1) + " GFLOP");
@@ -162,37 +217,53 @@ void print(std::ostream& out, const Explanation& e) {
   printTiles(out, e);
 }
 
+void printLatex(std::ostream& out, const Explanation& e) {
+  out << "% " << e.variant << ": " << e.kind << "\n";
+  const auto align = [&](const std::string& title, const std::vector<std::string>& rows) {
+    out << "\n% " << title << "\n\\begin{align*}\n";
+    for (std::size_t row = 0; row < rows.size(); ++row)
+      out << rows[row] << (row + 1 < rows.size() ? " \\\\\n" : "\n");
+    out << "\\end{align*}\n";
+  };
+  align(normalTitle, e.latex.normal);
+  if (e.hasChunkForm)
+    align(e.chunkTitle, e.latex.chunk);
+  align(gradientTitle, e.latex.gradient);
+}
+
 nlohmann::json toJson(const Explanation& e) {
   nlohmann::json roles = nlohmann::json::object(), remarks = nlohmann::json::array();
   for (const Explanation::Role& role : e.roles)
     roles[role.role] = role.formula;
   for (const Remark& remark : e.remarks)
     remarks.push_back({{"line", remark.line}, {"column", remark.column}, {"text", remark.text}});
-  return {
-      {"variant", e.variant},
-      {"class", e.kind},
-      {"formulas", e.formulas},
-      {"chunk_form", e.hasChunkForm},
-      {"remarks", remarks},
-      {"family", name(e.family)},
-      {"roles", roles},
-      {"B", e.shape.batch},
-      {"T", e.shape.tokens},
-      {"H", e.shape.heads},
-      {"dims", e.signature.dims},
-      {"dtype", name(e.signature.compute)},
-      {"token", {{"bytes", e.cost.bytes}, {"flop", e.cost.flop}, {"chunk_flop", e.cost.chunkFlop}}},
-      {"state_bytes", e.stateBytes},
-      {"min_bytes", e.callBytes},
-      {"flop", e.callFlop},
-      {"arch", e.arch},
-      {"board",
-       {{"name", e.board.name},
-        {"copy_GBps", e.board.copyGBps},
-        {"TFLOPs", e.board.teraflops},
-        {"measured", e.board.isMeasured}}},
-      {"roofline_us", e.rooflineSeconds * 1e6},
-      {"tiles", tileJson(e)}};
+  return {{"variant", e.variant},
+          {"class", e.kind},
+          {"formulas", toJson(e.formulas)},
+          {"latex", toJson(e.latex)},
+          {"chunk_form", e.hasChunkForm},
+          {"remarks", remarks},
+          {"family", name(e.family)},
+          {"roles", roles},
+          {"B", e.shape.batch},
+          {"T", e.shape.tokens},
+          {"H", e.shape.heads},
+          {"dims", e.signature.dims},
+          {"dtype", name(e.signature.compute)},
+          {"chunk", e.chunk},
+          {"token", toJson(e.cost)},
+          {"gradient", toJson(e.gradientCost)},
+          {"state_bytes", e.stateBytes},
+          {"min_bytes", e.callBytes},
+          {"flop", e.callFlop},
+          {"arch", e.arch},
+          {"board",
+           {{"name", e.board.name},
+            {"copy_GBps", e.board.copyGBps},
+            {"TFLOPs", e.board.teraflops},
+            {"measured", e.board.isMeasured}}},
+          {"roofline_us", e.rooflineSeconds * 1e6},
+          {"tiles", tileJson(e)}};
 }
 
 }  // namespace lathe::tool

@@ -17,9 +17,13 @@ struct Explanation {
   };
 
   std::string variant, kind;
-  std::vector<std::string> formulas;  ///< Of tools/lathe/Formula.h.
+  /// Of tools/lathe/Formula.h; `chunk` is empty without a chunk form.
+  struct Forms {
+    std::vector<std::string> normal, chunk, gradient;
+  } formulas, latex;
   std::vector<Remark> remarks;
-  bool hasChunkForm = false;
+  std::string chunkTitle;
+  bool hasChunkForm = false, isStabilised = false;
   std::vector<Role> roles;  ///< Of the scan family.
   std::string
       reverseState;  ///< One that goes in reverse, so that nothing can be run token by token.
@@ -30,7 +34,8 @@ struct Explanation {
   Shape shape;
   Candidates tiles;      ///< Empty where there is no kernel ...
   std::string noKernel;  ///< ... for this reason.
-  TokenCost cost;
+  int chunk = 0;         ///< The tokens of a chunk that `cost` and `gradientCost` mean.
+  TokenCost cost, gradientCost;
   double stateBytes = 0;
   double callBytes = 0, callFlop = 0;  ///< Of the whole shape.
   Board board;
@@ -41,6 +46,8 @@ struct Explanation {
 Explanation explainVariant(const CompiledVariant& variant, const KernelOptions& options);
 
 void print(std::ostream& out, const Explanation& explanation);
+/// The formulas alone, each form an align* of amsmath.
+void printLatex(std::ostream& out, const Explanation& explanation);
 nlohmann::json toJson(const Explanation& explanation);
 
 }  // namespace lathe::tool

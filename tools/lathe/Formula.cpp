@@ -1,186 +1,132 @@
 #include "tools/lathe/Formula.h"
 
-#include "tools/lathe/Number.h"
-
-#include <algorithm>
-
 namespace lathe::tool {
 
 namespace {
 
-/// The nodes that a node needs: its operands, or of a state's update the parts of its recurrence.
-std::vector<int> childrenOf(const Plan& plan, const Node& node) {
-  if (node.kind != Node::Kind::affine)
-    return node.args;
-  const Recurrence& recurrence = plan.recurrences[node.affine];
-  std::vector<int> children = recurrence.logDecays;
-  for (const Recurrence::Rank1& term : recurrence.rank1)
-    children.insert(children.end(), {term.left, term.right});
-  for (const Recurrence::Outer& term : recurrence.outer)
-    children.insert(children.end(), {term.key, term.value});
-  return children;
+/// In characters: what is shorter is repeated rather than named; what is longer is named although
+/// it is used once.
+constexpr std::size_t shortText = 14, longText = 80;
+
+bool isLeaf(const Term& term) {
+  return term.kind == Term::Kind::number || term.kind == Term::Kind::symbol ||
+         term.kind == Term::Kind::state || term.kind == Term::Kind::at ||
+         term.kind == Term::Kind::series || term.kind == Term::Kind::inverse;
 }
 
-bool isComputed(const Node& node) {
-  return node.kind == Node::Kind::map || node.kind == Node::Kind::sum ||
-         node.kind == Node::Kind::max || node.kind == Node::Kind::contract ||
-         node.kind == Node::Kind::rotate || node.kind == Node::Kind::taylor ||
-         node.kind == Node::Kind::taylorAdjoint;
+bool isSum(const Term& term) {
+  return term.kind == Term::Kind::add || term.kind == Term::Kind::subtract;
 }
-
-bool isOne(const Node& node) { return node.kind == Node::Kind::constant && node.value == 1; }
 
 }  // namespace
 
-Formulas::Formulas(const Plan& plan) : plan(plan), uses(plan.nodes.size(), 0) {
-  for (const Operand& operand : plan.operands)
-    if (operand.kind == Operand::Kind::output || operand.kind == Operand::Kind::state)
-      count(operand.value);
-  int number = 0;
-  for (int i = 0; i < int(plan.nodes.size()); ++i) {
-    if (uses[i] < 2 || !isComputed(plan.nodes[i]))
-      continue;
-    std::string name;
-    const auto isTaken = [&](const Operand& operand) { return operand.name == name; };
-    do
-      name = "x" + std::to_string(++number);
-    while (std::any_of(plan.operands.begin(), plan.operands.end(), isTaken));
-    names[i] = name;
+Formulas::Formulas(const CompiledVariant& variant) : terms(termsOf(variant)) {
+  addForm(Stage::normal, variant.normal.program);
+  if (variant.chunk)
+    addForm(Stage::chunk, variant.chunk->program);
+  addForm(Stage::gradient, variant.gradient.program);
+  nodes = termsOf(variant.plan, terms);
+}
+
+void Formulas::addForm(Stage stage, const reference::Program& program) {
+  const std::vector<Equation> wanted = equationsOf(program, terms);
+  std::map<int, Uses> uses;
+  for (const Equation& equation : wanted) {
+    count(equation.right, uses);
+    uses[equation.right].isFactor |= equation.overTokens;
+  }
+  nameTerms(uses, program.chunked ? terms.i : "");
+  std::vector<Equation> equations;
+  std::set<int> seen;
+  for (const Equation& equation : wanted) {
+    addDefinitions(equation.right, seen, equations);
+    equations.push_back(equation);
+  }
+  // At once, since what a later form names stands in no equation of this one.
+  const std::string index = program.chunked ? terms.i : "";
+  for (const Style style : {Style::text, Style::latex}) {
+    const auto printer = style == Style::text ? textPrinter(terms, index)
+                                              : latexPrinter(terms, index.empty() ? "t" : index);
+    for (const Equation& equation : equations)
+      for (std::string& line : printer->lines(equation))
+        forms[{stage, style}].push_back(std::move(line));
   }
 }
 
-void Formulas::count(int node) {
-  if (node < 0 || uses[node]++ > 0)
+void Formulas::count(int term, std::map<int, Uses>& uses) const {
+  const auto [found, isNew] = uses.try_emplace(term);
+  if (!isNew || defined.contains(term))
     return;
-  for (int child : childrenOf(plan, plan.nodes[node]))
-    count(child);
-}
-
-std::string Formulas::oldState(int operand) const {
-  const Operand& state = plan.operands[operand];
-  return state.name + (state.reverse ? "[t+1]" : "[t-1]");
-}
-
-std::string Formulas::text(int node) const { return inner(node, 0); }
-
-std::string Formulas::inner(int node, int context) const {
-  const auto named = names.find(node);
-  return named != names.end() ? named->second : print(plan.nodes[node], context);
-}
-
-std::string Formulas::print(const Node& node, int context) const {
-  const auto infix = [&](const char* sign, int precedence, int right) {
-    std::string text = inner(node.args[0], precedence) + sign + inner(node.args[1], right);
-    return precedence < context ? "(" + text + ")" : text;
-  };
-  const auto over = [&](const char* function) {
-    const std::string argument = "(" + inner(node.args[0], 0) + ")";
-    return plan.nodes[node.args[0]].dims.size() == 1 ? function + argument
-                                                     : function + ("_" + node.name) + argument;
-  };
-  switch (node.kind) {
-  case Node::Kind::constant:
-    return numberText(node.value);
-  case Node::Kind::dimension:
-    return node.name;
-  case Node::Kind::position:
-    return "position";
-  case Node::Kind::state:
-    return oldState(node.operand);
-  case Node::Kind::affine:
-    return plan.operands[plan.recurrences[node.affine].state].name + "[t]";
-  case Node::Kind::operand:
-  case Node::Kind::override_:
-    return plan.operands[node.operand].name;
-  case Node::Kind::sum:
-    return over("sum");
-  case Node::Kind::max:
-    return over("max");
-  case Node::Kind::index:
-    return "index(" + node.name + ")";
-  case Node::Kind::rotate:
-    return over("rotate");
-  case Node::Kind::taylor:
-    return over("taylor2");
-  case Node::Kind::taylorAdjoint:
-    return "taylor2_adjoint(" + inner(node.args[0], 0) + ", " + inner(node.args[1], 0) + ")";
-  case Node::Kind::contract: {
-    std::string text = inner(node.args[0], 4) + " @ " + inner(node.args[1], 4);
-    return context > 1 ? "(" + text + ")" : text;
-  }
-  case Node::Kind::map:
-    break;
-  }
-  switch (node.op) {
-  case Op::add:
-    return infix(" + ", 1, 1);
-  case Op::subtract:
-    return infix(" - ", 1, 2);
-  case Op::multiply:
-    return infix(" * ", 2, 2);
-  case Op::divide:
-    return infix(" / ", 2, 3);
-  case Op::negate: {
-    std::string text = "-" + inner(node.args[0], 4);
-    return context > 2 ? "(" + text + ")" : text;
-  }
-  case Op::minimum:
-  case Op::maximum:
-    return std::string(node.op == Op::minimum ? "min(" : "max(") + inner(node.args[0], 0) + ", " +
-           inner(node.args[1], 0) + ")";
-  default:
-    return std::string(name(node.op)) + "(" + inner(node.args[0], 0) + ")";
+  const Term& user = terms[term];
+  const bool isShifting = user.kind == Term::Kind::at ||
+                          (user.kind == Term::Kind::tokenSum && user.place.empty()) ||
+                          user.over == "token";
+  for (int arg : user.args) {
+    count(arg, uses);
+    Uses& use = uses[arg];
+    ++use.count;
+    use.isFactor |= !isSum(user) && user.kind != Term::Kind::series;
+    use.isShifted |= isShifting;
   }
 }
 
-std::string Formulas::decay(const Recurrence& recurrence) const {
-  std::string sum;
-  for (int log : recurrence.logDecays)
-    sum += (sum.empty() ? "" : " + ") + inner(log, recurrence.logDecays.size() > 1 ? 1 : 0);
-  return sum.empty() ? "" : "exp(" + sum + ")";
-}
-
-std::string Formulas::recurrence(const Recurrence& recurrence) const {
-  const std::string old = oldState(recurrence.state);
-  const std::string factor = decay(recurrence);
-  std::string text = factor.empty() ? old : factor + " * " + old;
-  for (const Recurrence::Rank1& term : recurrence.rank1) {
-    const Node& left = plan.nodes[term.left];
-    const bool isMinus = left.kind == Node::Kind::map && left.op == Op::negate;
-    text += (isMinus ? " - " + inner(left.args[0], 3) : " + " + inner(term.left, 2)) + " * (" +
-            inner(term.right, 4) + " @ " + old + ")";
-  }
-  for (const Recurrence::Outer& term : recurrence.outer) {
-    const bool isPlain = isOne(plan.nodes[term.value]);
-    text += " + " + inner(term.key, isPlain ? 1 : 2);
-    if (!isPlain)
-      text += " * " + inner(term.value, 2);
-  }
-  return text;
-}
-
-std::vector<std::string> Formulas::lines() const {
-  std::vector<std::string> lines;
-  for (const Operand& operand : plan.operands)
-    if (operand.kind == Operand::Kind::constant && operand.value >= 0) {
-      const std::vector<int>& defaults = plan.nodes[operand.value].args;
-      if (!defaults.empty())
-        lines.push_back(operand.name + " = " + text(defaults[0]));
-    }
-  for (const auto& [node, given] : names)
-    lines.push_back(given + " = " + print(plan.nodes[node], 0));
-  for (const Operand& operand : plan.operands) {
-    if (operand.kind != Operand::Kind::state || operand.value < 0)
+void Formulas::nameTerms(const std::map<int, Uses>& uses, const std::string& index) {
+  const auto printer = textPrinter(terms, index);
+  std::set<int> sums;   // What is, or shows, a sum over tokens.
+  std::set<int> pairs;  // What belongs to two tokens, of scores.
+  for (const auto& [term, use] : uses) {
+    const Term& named = terms[term];
+    bool isPair = named.kind == Term::Kind::at && named.place.starts_with(terms.j);
+    for (int arg : named.args)
+      isPair |= named.kind != Term::Kind::tokenSum && named.kind != Term::Kind::series &&
+                pairs.contains(arg);
+    if (isPair)
+      pairs.insert(term);
+    if (isPair || isLeaf(named) || terms.names.contains(term) || use.count == 0)
       continue;
-    const Node& update = plan.nodes[operand.value];
-    lines.push_back(operand.name + "[t] = " +
-                    (update.kind == Node::Kind::affine ? recurrence(plan.recurrences[update.affine])
-                                                       : text(operand.value)));
+    bool isTokenSum = named.kind == Term::Kind::tokenSum;
+    for (int arg : named.args)
+      isTokenSum |= sums.contains(arg);
+    const std::size_t size = printer->text(term).size();
+    const auto label = terms.labels.find(term);
+    if (label != terms.labels.end()) {
+      terms.names[term] = label->second;
+    } else if ((use.count > 1 && size > shortText) || (use.isFactor && size > longText) ||
+               (use.isShifted && isTokenSum)) {
+      const Term& first = named.args.empty() ? named : terms[named.args[0]];
+      const bool isFlow = named.kind == Term::Kind::add && first.kind == Term::Kind::state &&
+                          first.name.starts_with("d.");
+      terms.name(term, isFlow ? "P" : "x");
+    } else if (isTokenSum) {
+      sums.insert(term);
+    }
   }
-  for (const Operand& operand : plan.operands)
-    if (operand.kind == Operand::Kind::output)
-      lines.push_back(operand.name + " = " + text(operand.value));
-  return lines;
 }
+
+void Formulas::addDefinitions(int term, std::set<int>& seen, std::vector<Equation>& equations) {
+  if (defined.contains(term) || !seen.insert(term).second)
+    return;
+  for (int arg : terms[term].args)
+    addDefinitions(arg, seen, equations);
+  if (!terms.names.contains(term))
+    return;
+  if (!terms.isNumbered(term))
+    terms.fix(term, terms.freeName(terms.names[term]));
+  const bool isSeries = terms[term].kind == Term::Kind::series;
+  equations.push_back({term, isSeries ? terms[term].args[0] : term});
+  defined.insert(term);
+}
+
+std::vector<std::string> Formulas::lines(Stage stage, Style style) const {
+  const auto form = forms.find({stage, style});
+  return form == forms.end() ? std::vector<std::string>() : form->second;
+}
+
+std::string Formulas::chunkLegend() const {
+  return "token " + terms.i + " of a chunk of " + terms.last +
+         " tokens, 0 the place before its first";
+}
+
+std::string Formulas::text(int node) const { return textPrinter(terms, "")->text(nodes[node]); }
 
 }  // namespace lathe::tool

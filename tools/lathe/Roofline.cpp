@@ -1,7 +1,8 @@
 #include "tools/lathe/Roofline.h"
 
+#include "tools/lathe/ProgramCost.h"
+
 #include <algorithm>
-#include <set>
 #include <stdexcept>
 
 namespace lathe::tool {
@@ -23,57 +24,31 @@ bool isStream(const Operand& operand) {
   return operand.kind == Operand::Kind::input || operand.kind == Operand::Kind::output;
 }
 
-double contractFlop(const Plan& plan, const Node& node, const Signature& signature) {
-  std::set<std::string> dims;
-  for (int argument : node.args)
-    dims.insert(plan.nodes[argument].dims.begin(), plan.nodes[argument].dims.end());
-  return 2 * sizeOf({dims.begin(), dims.end()}, signature);
-}
-
-double affineFlop(const Plan& plan, const Recurrence& recurrence, const Signature& signature) {
-  const double decay = recurrence.logDecays.empty() ? 0 : 1;
-  return sizeOf(plan.operands[recurrence.state].dims, signature) *
-         (decay + 4 * double(recurrence.rank1.size()) + 2 * double(recurrence.outer.size()));
-}
-
-double flopOf(const Plan& plan, const Node& node, const Signature& signature) {
-  switch (node.kind) {
-  case Node::Kind::map:
-    return sizeOf(node.dims, signature);
-  case Node::Kind::sum:
-  case Node::Kind::max:
-    return sizeOf(plan.nodes[node.args[0]].dims, signature);
-  case Node::Kind::contract:
-    return contractFlop(plan, node, signature);
-  case Node::Kind::affine:
-    return affineFlop(plan, plan.recurrences[node.affine], signature);
-  default:
-    return 0;
-  }
+TokenCost costOf(const Plan& plan, const reference::Program& token,
+                 const reference::Program* chunked, const Signature& signature, int chunk) {
+  const auto elementBytes = [&](const std::string& name) {
+    for (std::size_t i = 0; i < plan.operands.size(); ++i)
+      if (plan.operands[i].name == name)
+        return bytes(signature.dtypes.at(i));
+    throw std::invalid_argument("variant " + plan.variant + " has no operand '" + name + "'");
+  };
+  for (const std::string& dim : plan.dims)
+    sizeOf({dim}, signature);
+  return {bytesOf(token, signature.dims, elementBytes), flopOf(token, signature.dims, 1),
+          chunked ? flopOf(*chunked, signature.dims, chunk) : 0};
 }
 
 }  // namespace
 
-TokenCost tokenCost(const Plan& plan, const Signature& signature, int chunk) {
-  TokenCost cost;
-  for (std::size_t i = 0; i < plan.operands.size(); ++i)
-    if (isStream(plan.operands[i]))
-      cost.bytes += sizeOf(plan.operands[i].dims, signature) * bytes(signature.dtypes.at(i));
-  double maps = 0;
-  for (const Node& node : plan.nodes) {
-    const double flop = flopOf(plan, node, signature);
-    cost.flop += flop;
-    if (node.kind != Node::Kind::contract && node.kind != Node::Kind::affine)
-      maps += flop;
-  }
-  if (plan.scan) {
-    // Read and update of the state; then the scores and their product with the values, of which
-    // the causal half is needed.
-    const double k = signature.dims.at(plan.scan->keyDim),
-                 v = signature.dims.at(plan.scan->valueDim) + (plan.scan->normaliser >= 0 ? 1 : 0);
-    cost.chunkFlop = maps + 4 * k * v + (chunk + 1) * (k + v);
-  }
-  return cost;
+TokenCost tokenCost(const CompiledVariant& variant, const Signature& signature, int chunk) {
+  return costOf(variant.plan, variant.normal.program,
+                variant.chunk ? &variant.chunk->program : nullptr, signature, chunk);
+}
+
+TokenCost gradientCost(const CompiledVariant& variant, const Signature& signature, int chunk) {
+  return costOf(variant.plan, variant.gradient.program,
+                variant.chunkGradient ? &variant.chunkGradient->program : nullptr, signature,
+                chunk);
 }
 
 double stateBytes(const Plan& plan, const Signature& signature) {

@@ -2,6 +2,7 @@
 // that a GPU needs for them.
 #pragma once
 
+#include "compiler/Compile.h"
 #include "compiler/cuda/Kernel.h"
 #include "tuner/Workload.h"
 
@@ -14,11 +15,14 @@ namespace lathe::tool {
 struct TokenCost {
   double bytes = 0;      ///< Inputs read once, outputs written once.
   double flop = 0;       ///< Token by token: multiplications and additions, maps counted as one.
-  double chunkFlop = 0;  ///< In chunks; 0 without a scan form.
+  double chunkFlop = 0;  ///< In chunks; 0 without a chunk form.
 };
 
-/// `chunk` is the tile's. Throws std::invalid_argument where the signature lacks a dimension.
-TokenCost tokenCost(const Plan& plan, const Signature& signature, int chunk);
+/// Of the forward call in normal form, and of its gradient: the states computed again, the inputs
+/// and the gradients of the outputs read, those of the inputs written. In chunks of `chunk` tokens.
+/// Throws std::invalid_argument where the signature lacks a dimension.
+TokenCost tokenCost(const CompiledVariant& variant, const Signature& signature, int chunk);
+TokenCost gradientCost(const CompiledVariant& variant, const Signature& signature, int chunk);
 
 /// Bytes of all states of one batch and head.
 double stateBytes(const Plan& plan, const Signature& signature);

@@ -60,7 +60,9 @@ SpecFile compileFile(const std::string& file) {
   return spec;
 }
 
-CompiledVariant loadVariant(const std::string& file, const std::string& name) {
+namespace {
+
+SpecFile compileOrReport(const std::string& file) {
   SpecFile spec = compileFile(file);
   Diagnostics shown;
   for (const Diagnostic& found : spec.diagnostics.all()) {
@@ -72,15 +74,36 @@ CompiledVariant loadVariant(const std::string& file, const std::string& name) {
   shown.print(std::cerr, spec.path, spec.text);
   if (spec.diagnostics.hasErrors())
     throw Reported();
+  return spec;
+}
+
+std::vector<CompiledVariant> chosen(SpecFile spec, const std::string& name) {
+  if (name.empty())
+    return std::move(spec.variants);
   std::string names;
   for (CompiledVariant& variant : spec.variants) {
-    if (variant.name == name || (name.empty() && spec.variants.size() == 1))
-      return std::move(variant);
+    if (variant.name == name)
+      return {std::move(variant)};
     names += (names.empty() ? "" : ", ") + variant.name;
   }
-  if (name.empty())
-    throw UsageError(spec.path + " holds several variants; choose one with --variant: " + names);
   throw UsageError(spec.path + " has no variant '" + name + "'; it has " + names);
+}
+
+}  // namespace
+
+std::vector<CompiledVariant> loadVariants(const std::string& file, const std::string& name) {
+  return chosen(compileOrReport(file), name);
+}
+
+CompiledVariant loadVariant(const std::string& file, const std::string& name) {
+  std::vector<CompiledVariant> variants = loadVariants(file, name);
+  if (variants.size() == 1)
+    return std::move(variants.front());
+  std::string names;
+  for (const CompiledVariant& variant : variants)
+    names += (names.empty() ? "" : ", ") + variant.name;
+  throw UsageError(findSpec(file).string() +
+                   " holds several variants; choose one with --variant: " + names);
 }
 
 }  // namespace lathe::tool

@@ -30,6 +30,9 @@ std::string readText(const std::filesystem::path& path);
 /// Compiles a file; mistakes are in `diagnostics`. Throws Error where the file cannot be read.
 SpecFile compileFile(const std::string& file);
 
+/// All variants of FILE, or the one of this name. Prints and throws as loadVariant.
+std::vector<CompiledVariant> loadVariants(const std::string& file, const std::string& name);
+
 /// The one variant of FILE, or the one of this name. Prints mistakes and warnings to stderr. Throws
 /// Reported after a mistake, UsageError where there are several and `name` is empty or unknown.
 CompiledVariant loadVariant(const std::string& file, const std::string& name);
