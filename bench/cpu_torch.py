@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Times eager PyTorch chunk forms beside the CPU target, in one run on the same cores.
 
-    python bench/cpu_torch.py [build/release/bin/lathe_cpu_benchmark] [--json bench/results/cpu.json]
+    python bench/cpu_torch.py [build/release/bin/lathe_cpu_benchmark]
+        [--json bench/results/cpu.json]
 
 needs torch (the CPU build from PyPI). B1 T2048 H4 K=V=128, fp32, medians.
 """

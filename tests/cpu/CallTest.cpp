@@ -109,7 +109,7 @@ TEST(CpuCall, AKernelIsCalledFromSeveralThreads) {
   std::map<std::string, std::vector<float>> inputs;
   for (const auto& [name, tensor] : arguments.inputs)
     inputs[name] = {tensor.data.begin(), tensor.data.end()};
-  std::vector<std::vector<float>> outputs(4, std::vector<float>(40 * 2 * 16));
+  std::vector<std::vector<float>> outputs(4, std::vector<float>(40UL * 2 * 16));
   const auto run = [&](std::vector<float>& output) {
     cpu::Call call;
     for (auto& [name, data] : inputs)
