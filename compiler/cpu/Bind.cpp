@@ -2,6 +2,7 @@
 
 #include "compiler/plan/Dims.h"
 #include "compiler/plan/Evaluate.h"
+#include "compiler/reference/Describe.h"
 
 #include <algorithm>
 #include <stdexcept>
@@ -11,32 +12,10 @@ namespace lathe::cpu {
 using reference::Declaration;
 using reference::Instruction;
 using reference::Program;
+using reference::textOf;
 using Kind = Declaration::Kind;
 
 namespace {
-
-std::string textOf(const std::vector<std::int64_t>& shape) {
-  std::string text;
-  for (std::int64_t size : shape)
-    text += (text.empty() ? "" : ", ") + std::to_string(size);
-  return "[" + text + "]";
-}
-
-const char* kindName(Kind kind) {
-  switch (kind) {
-  case Kind::input:
-    return "input";
-  case Kind::param:
-    return "param";
-  case Kind::constant:
-    return "const";
-  case Kind::output:
-    return "output";
-  case Kind::state:
-    return "state";
-  }
-  return "";
-}
 
 [[noreturn]] void fail(const Program& program, const std::string& what) {
   throw std::invalid_argument("variant " + program.variant + ": " + what);
@@ -90,7 +69,7 @@ private:
       const auto given = call.tensors.find(declaration.name);
       const std::size_t leading = declaration.kind == Kind::param ? 1 : 3;
       const std::size_t axes = leading + declaration.stored.size();
-      const std::string what = kindName(declaration.kind) + (" " + declaration.name);
+      const std::string what = reference::name(declaration.kind) + (" " + declaration.name);
       if (given == call.tensors.end())
         fail(program, what + " is missing");
       const std::vector<std::int64_t>& shape = given->second.shape;
@@ -127,7 +106,7 @@ private:
   Bound tensor(std::size_t index) const {
     const Declaration& declaration = program.declarations[index];
     const TensorView& view = call.tensors.at(declaration.name);
-    const std::string what = kindName(declaration.kind) + (" " + declaration.name);
+    const std::string what = reference::name(declaration.kind) + (" " + declaration.name);
     if (view.dtype != dtypes[index])
       fail(program, what + " is " + name(view.dtype) + "; the kernel is compiled for " +
                         name(dtypes[index]));

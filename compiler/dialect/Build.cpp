@@ -4,14 +4,14 @@ using namespace mlir;
 
 namespace lathe {
 
-ValueType TokenBuilder::unite(ValueRange values, StringRef removed, StringRef added) {
+ValueType united(VariantOp variant, ValueRange values, StringRef removed, StringRef added) {
   llvm::SmallVector<StringAttr> names;
   for (Value value : values)
     for (StringAttr dim : typeOf(value).getDims())
       if (dim.getValue() != removed)
         names.push_back(dim);
   if (!added.empty())
-    names.push_back(getStringAttr(added));
+    names.push_back(StringAttr::get(variant.getContext(), added));
   return variant.valueType(names);
 }
 

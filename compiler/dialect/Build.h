@@ -6,6 +6,11 @@
 
 namespace lathe {
 
+/// The dimensions of all of `values` without `removed` and with `added`, in the order of the
+/// variant.
+ValueType united(VariantOp variant, mlir::ValueRange values, llvm::StringRef removed = "",
+                 llvm::StringRef added = "");
+
 /// Creates operations inside one variant. Every result has the dimensions of its operands, in the
 /// variant's order.
 class TokenBuilder : public mlir::OpBuilder {
@@ -35,7 +40,9 @@ public:
 
   /// The dimensions of all of `values`, without `removed`, with `added`.
   ValueType unite(mlir::ValueRange values, llvm::StringRef removed = "",
-                  llvm::StringRef added = "");
+                  llvm::StringRef added = "") {
+    return united(variant, values, removed, added);
+  }
 
   VariantOp variant;
 

@@ -5,14 +5,7 @@ using namespace mlir;
 namespace lathe {
 
 ValueType united(Operation* op, ValueRange values, StringRef removed, StringRef added) {
-  llvm::SmallVector<StringAttr> names;
-  for (Value value : values)
-    for (StringAttr dim : typeOf(value).getDims())
-      if (dim.getValue() != removed)
-        names.push_back(dim);
-  if (!added.empty())
-    names.push_back(StringAttr::get(op->getContext(), added));
-  return llvm::cast<VariantOp>(op->getParentOp()).valueType(names);
+  return united(llvm::cast<VariantOp>(op->getParentOp()), values, removed, added);
 }
 
 LogicalResult requireType(Operation* op, Value found, ValueType expected, StringRef rule) {

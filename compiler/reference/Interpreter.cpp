@@ -1,6 +1,7 @@
 #include "compiler/reference/Interpreter.h"
 
 #include "compiler/plan/Dims.h"
+#include "compiler/reference/Describe.h"
 #include "compiler/reference/Executor.h"
 
 #include <algorithm>
@@ -14,29 +15,6 @@ namespace lathe::reference {
 namespace {
 
 using Kind = Declaration::Kind;
-
-std::string textOf(const std::vector<std::int64_t>& shape) {
-  std::string text;
-  for (std::int64_t size : shape)
-    text += (text.empty() ? "" : ", ") + std::to_string(size);
-  return "[" + text + "]";
-}
-
-const char* kindName(Kind kind) {
-  switch (kind) {
-  case Kind::input:
-    return "input";
-  case Kind::param:
-    return "param";
-  case Kind::constant:
-    return "const";
-  case Kind::output:
-    return "output";
-  case Kind::state:
-    return "state";
-  }
-  return "";
-}
 
 /// The call's tensors, checked against the program.
 class Call {
@@ -140,7 +118,7 @@ private:
       const std::vector<std::int64_t>& shape = given->second.shape;
       const std::size_t axes = leading(declaration).size();
       if (shape.size() != axes + declaration.stored.size())
-        fail(kindName(declaration.kind) + (" " + declaration.name) + " has " +
+        fail(name(declaration.kind) + (" " + declaration.name) + " has " +
              std::to_string(shape.size()) + " axes, " + textOf(shape) + "; it must have " +
              std::to_string(axes + declaration.stored.size()));
       if (declaration.kind == Kind::input && batch == 0) {
@@ -156,7 +134,7 @@ private:
   void check(const Declaration& declaration) const {
     if (!isTensor(declaration))
       return;
-    const std::string what = kindName(declaration.kind) + (" " + declaration.name);
+    const std::string what = name(declaration.kind) + (" " + declaration.name);
     const auto given = arguments.inputs.find(declaration.name);
     if (given == arguments.inputs.end()) {
       if (declaration.kind == Kind::state)
