@@ -98,15 +98,9 @@ protected:
     case Term::Kind::contract:
       return contraction(id, context);
     case Term::Kind::tokenSum:
-      return parens(term.place.empty() ? sumSign(terms.j) + textAt(term.args[0], terms.j, product)
-                                       : sumSign(term.place) + text(term.args[0], product),
-                    context > subtrahend);
+      return parens(summed(term), context > subtrahend);
     case Term::Kind::inverse:
-      return "(I " +
-             (terms[term.args[0]].kind == Term::Kind::negate
-                  ? "+ " + name(terms[term.args[0]].args[0])
-                  : "- " + name(term.args[0])) +
-             ")^{-1} " + name(term.args[1]);
+      return identityLess(term, [&](int of) { return name(of); }) + "^{-1} " + name(term.args[1]);
     default:
       return "";
     }

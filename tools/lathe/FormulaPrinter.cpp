@@ -49,6 +49,11 @@ std::string Printer::definition(int term) const {
   return isLeaf ? text(term) : expanded(term, top);
 }
 
+std::string Printer::summed(const Term& term) const {
+  return term.place.empty() ? sumSign(terms.j) + textAt(term.args[0], terms.j, product)
+                            : sumSign(term.place) + text(term.args[0], product);
+}
+
 std::string Printer::textAt(int term, const std::string& place, Context context) const {
   const std::string outer = index;
   const bool isRelative = place.starts_with(terms.i) && outer != terms.i && place != terms.last;

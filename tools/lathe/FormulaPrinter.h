@@ -36,6 +36,14 @@ protected:
 
   /// A term as it stands at another token.
   std::string textAt(int term, const std::string& place, Context context) const;
+  /// A sum over tokens, without parentheses.
+  std::string summed(const Term& term) const;
+  /// (I - L) or (I + L), of the matrix that an inverse is of; `name` prints it.
+  template <typename Name> std::string identityLess(const Term& term, Name name) const {
+    const Term& matrix = terms[term.args[0]];
+    return matrix.kind == Term::Kind::negate ? "(I + " + name(matrix.args[0]) + ")"
+                                             : "(I - " + name(term.args[0]) + ")";
+  }
   bool isPair(const Term& term) const { return term.has("source"); }
   static std::string enclosed(const std::string& text, bool needed, const char* open = "(",
                               const char* close = ")") {

@@ -67,15 +67,9 @@ protected:
       return enclosed(text(term.args[0], operand) + " @ " + text(term.args[1], operand),
                       context > subtrahend);
     case Term::Kind::tokenSum:
-      return enclosed(term.place.empty() ? sumSign(terms.j) + textAt(term.args[0], terms.j, product)
-                                         : sumSign(term.place) + text(term.args[0], product),
-                      context > subtrahend);
+      return enclosed(summed(term), context > subtrahend);
     case Term::Kind::inverse:
-      return "(I " +
-             (terms[term.args[0]].kind == Term::Kind::negate
-                  ? "+ " + name(terms[term.args[0]].args[0])
-                  : "- " + name(term.args[0])) +
-             ")^-1 " + name(term.args[1]);
+      return identityLess(term, [&](int of) { return name(of); }) + "^-1 " + name(term.args[1]);
     default:
       return "";
     }
