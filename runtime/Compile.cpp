@@ -9,6 +9,9 @@ namespace lathe {
 namespace {
 
 Key keyOf(const KernelSource& source, const std::string& arch) {
+  if (!source.arch.empty() && source.arch != arch)
+    throw Error("kernel " + source.entry + " is of a form that only " + source.arch +
+                " runs, and was asked for " + arch + "; ask for its portable form");
   const Nvrtc& nvrtc = Nvrtc::get();
   return makeKey(source.text, nvrtc.options(arch), nvrtc.identity());
 }

@@ -8,6 +8,10 @@ namespace lathe {
 
 KernelSource emit(const Plan& plan, Family family, const Signature& signature, const Tile& tile) {
   cuda::checkSignature(plan, signature);
+  if (tile.form != Form::portable && family != Family::scan)
+    throw std::invalid_argument(std::string(name(family)) + " of '" + plan.variant +
+                                "' with tile " + toString(tile) + ": only a scan has a form for " +
+                                name(tile.form));
   return family == Family::scan ? cuda::emitScan(plan, signature, tile)
                                 : cuda::emitTokens(plan, family, signature, tile);
 }

@@ -95,33 +95,7 @@ void ScanEmitter::writeCopies(Text& text) const {
   text.line("  };");
 }
 
-void ScanEmitter::writeStates(Text& text) const {
-  using SlotRole = KernelSource::Slot::Role;
-  text.line("  template <int I> using State = typename StateType<I>::Type;");
-  auto pointer = [&](const char* name, SlotRole role) {
-    int first = tensorIndex(kernel.tensors, states[0], role);
-    int second = states.size() > 1 ? tensorIndex(kernel.tensors, states[1], role) : first;
-    text.line("  template <int I> static __device__ __forceinline__ State<I>* ", name,
-              "(const Args& args, int batch, int head) {");
-    text.line("    const Tensor& tensor = args.tensors[I == 0 ? ", first, " : ", second, "];");
-    text.line("    return tensor.data ? tensor.at<State<I>>(batch, head) : nullptr;");
-    text.line("  }");
-  };
-  pointer("initialState", SlotRole::initial);
-  pointer("finalState", SlotRole::final);
-  bool keyFirst = plan.operands[form.state].dims[0] == axes.key;
-  text.line("  static __device__ __forceinline__ int stateOffset(int d, int v) { return ",
-            keyFirst ? "d * kV + v" : "v * kK + d", "; }");
-}
-
 void ScanEmitter::writeFinish(Text& text) const {
-  text.line("  template <int I> using Output = typename OutputType<I>::Type;");
-  text.line("  template <int I> static __device__ __forceinline__ const Tensor& outputTensor(const "
-            "Args& args) {");
-  for (size_t i = 0; i < outputs.size(); ++i)
-    text.line("    if constexpr (I == ", i, ") return args.tensors[",
-              tensorIndex(kernel.tensors, outputs[i]), "];");
-  text.line("  }");
   text.line("  template <int I> static __device__ __forceinline__ float finish(const Args& args, "
             "char* shared, "
             "int stage, int token, int column, int tile, int head, int firstToken, float read) {");
@@ -168,18 +142,6 @@ void ScanEmitter::writeFinish(Text& text) const {
   text.line("  }");
 }
 
-/// Types that the kernel asks for by number.
-void ScanEmitter::writeTypes(Text& text) const {
-  auto types = [&](const char* name, const std::vector<int>& operands) {
-    text.line("template <int I> struct ", name, ";");
-    for (size_t i = 0; i < operands.size(); ++i)
-      text.line("template <> struct ", name, "<", i,
-                "> { using Type = ", cudaType(signature.dtypes[operands[i]]), "; };");
-  };
-  types("StateType", states);
-  types("OutputType", outputs);
-}
-
 KernelSource ScanEmitter::emit() {
   check();
   kernel.threads = tile.blockV * 2;
@@ -190,18 +152,22 @@ KernelSource ScanEmitter::emit() {
   layOut();
   kernel.sharedBytes = rest.size();
   Text variant;
-  writeTypes(variant);
+  writeNumberedTypes(variant, "StateType", signature, states);
+  writeNumberedTypes(variant, "OutputType", signature, outputs);
   variant.line("struct Variant {");
   writeConstants(variant);
   writeTiles(variant);
   program.write(variant);
   writeCopies(variant);
-  writeStates(variant);
+  bool keyFirst = plan.operands[form.state].dims[0] == axes.key;
+  writeStateAccess(variant, kernel.tensors, states, keyFirst);
+  writeOutputAccess(variant, kernel.tensors, outputs);
   writeFinish(variant);
   variant.line("};");
-  kernel.text =
-      assemble(plan, kernel, {"templates/kernels/scan_scores.cuh", "templates/kernels/scan.cuh"},
-               variant, "lathe::Scan<lathe::Variant>{args, shared}.run();", 1);
+  kernel.text = assemble(plan, kernel,
+                         {"templates/kernels/decay.cuh", "templates/kernels/scan_scores.cuh",
+                          "templates/kernels/scan.cuh"},
+                         variant, "lathe::Scan<lathe::Variant>{args, shared}.run();", 1);
   return kernel;
 }
 
@@ -209,7 +175,8 @@ KernelSource emitScan(const Plan& plan, const Signature& signature, const Tile& 
   if (!plan.scan)
     throw std::invalid_argument("variant '" + plan.variant +
                                 "' has no scan form; its family is sequential");
-  return ScanEmitter(plan, signature, tile).emit();
+  return tile.form == Form::sm90a ? emitHopperScan(plan, signature, tile)
+                                  : ScanEmitter(plan, signature, tile).emit();
 }
 
 }  // namespace lathe::cuda

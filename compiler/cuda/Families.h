@@ -8,6 +8,8 @@
 namespace lathe::cuda {
 
 KernelSource emitScan(const Plan& plan, const Signature& signature, const Tile& tile);
+/// The form of the scan family that only sm_90a runs.
+KernelSource emitHopperScan(const Plan& plan, const Signature& signature, const Tile& tile);
 KernelSource emitTokens(const Plan& plan, Family family, const Signature& signature,
                         const Tile& tile);
 
@@ -45,6 +47,16 @@ public:
 private:
   std::size_t used = 0;
 };
+
+/// `template <int I> struct NAME` with the type of the I-th of these operands.
+void writeNumberedTypes(Text& text, const char* name, const Signature& signature,
+                        const std::vector<int>& operands);
+/// Where a scan finds the initial and final values of its states, and an element [key, value] in
+/// one of them; `keyFirst`: the key's axis comes first in memory.
+void writeStateAccess(Text& text, const std::vector<KernelSource::Slot>& slots,
+                      const std::vector<int>& states, bool keyFirst);
+void writeOutputAccess(Text& text, const std::vector<KernelSource::Slot>& slots,
+                       const std::vector<int>& outputs);
 
 /// Everything before and after the Variant: the device templates, Args, the kernel template and the
 /// `extern "C"` entry that calls `call`.

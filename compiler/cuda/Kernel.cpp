@@ -20,10 +20,13 @@ const char* name(DType dtype) {
 
 int bytes(DType dtype) { return dtype == DType::f32 ? 4 : 2; }
 
+const char* name(Form form) { return form == Form::sm90a ? "sm_90a" : "portable"; }
+
 std::string toString(const Tile& tile) {
   return "c" + std::to_string(tile.chunk) + " b" + std::to_string(tile.block) + " v" +
          std::to_string(tile.blockV) + " s" + std::to_string(tile.stages) + " k" +
-         std::to_string(tile.splitK) + " x" + std::to_string(tile.columns);
+         std::to_string(tile.splitK) + " x" + std::to_string(tile.columns) +
+         (tile.form == Form::portable ? std::string() : std::string(" ") + name(tile.form));
 }
 
 /// Evaluates a node made of literals, dimensions and consts only.

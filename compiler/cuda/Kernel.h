@@ -24,6 +24,11 @@ struct Signature {
   std::vector<DType> dtypes;        ///< One for each of Plan::operands (constants: ignored).
 };
 
+/// The form of a family's kernel: the portable one (sm_80 and up), or one for sm_90a alone.
+enum class Form { portable, sm90a };
+
+const char* name(Form form);  ///< "portable", "sm_90a"
+
 /// The numbers that tuning chooses. Which of them a family reads is said in Space.h.
 struct Tile {
   int chunk = 16;   ///< Tokens between two updates of the state.
@@ -32,11 +37,12 @@ struct Tile {
   int stages = 2;   ///< Blocks of tokens in flight from global to shared memory.
   int splitK = 1;   ///< Lanes that share one column of the state (step, sequential).
   int columns = 1;  ///< Columns that one lane holds (step, sequential).
+  Form form = Form::portable;
 
   auto operator<=>(const Tile&) const = default;
 };
 
-std::string toString(const Tile& tile);  ///< "c16 b64 v64 s2 k1 x1"
+std::string toString(const Tile& tile);  ///< "c16 b64 v64 s2 k1 x1", and " sm_90a" behind
 
 /// One strided operand of a launch, as the kernel sees it. Strides count elements; the last axis is
 /// contiguous.
@@ -62,6 +68,7 @@ struct KernelSource {
 
   std::string text;   ///< Complete CUDA C++ without includes.
   std::string entry;  ///< The name of its `extern "C"` kernel.
+  std::string arch;   ///< The only architecture that runs it; empty: all from sm_80 on.
   std::vector<Slot> tensors;
   std::vector<int> constants;  ///< Operands of kind constant, in the order of the argument.
   int threads = 0;

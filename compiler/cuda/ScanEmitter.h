@@ -33,11 +33,9 @@ private:
   void check() const;
   void assignRoles();
   void layOut();
-  void writeTypes(Text& text) const;
   void writeConstants(Text& text) const;
   void writeTiles(Text& text) const;
   void writeCopies(Text& text) const;
-  void writeStates(Text& text) const;
   void writeFinish(Text& text) const;
   std::set<int> finishNodes(int output) const;
 

@@ -75,6 +75,21 @@ Cost scanCost(const Plan& plan, const Signature& signature, const Tile& tile,
   return cost;
 }
 
+/// The form for sm_90a: a multiprocessor holds one block, whose warpgroups overlap; with all
+/// multiprocessors at work a chunk costs what its bytes do. Fitted as scanCost is.
+Cost hopperScanCost(const Plan& plan, const Signature& signature, const Tile& tile,
+                    const KernelSource& kernel, const Device& device, long long batchHeads) {
+  constexpr double chunkStart = 1500, work = 1000, bytes = 1300;
+  double k = signature.dims.at(plan.scan->keyDim) / 128.0, v = tile.blockV / 128.0;
+  int waves = ceilDivide(batchHeads * kernel.tilesPerHead, device.multiprocessors);
+  double busy = std::min(1.0, double(batchHeads) * kernel.tilesPerHead / device.multiprocessors);
+  Cost cost;
+  cost.registers = device.registersPerMultiprocessor / kernel.threads / 8 * 8;
+  cost.cycles =
+      waves * (chunkStart + work * k * (1 + v) / 2 + busy * bytes * (k + v) / 2) / tile.block;
+  return cost;
+}
+
 /// Every lane walks its part of the state for every token, and reads the token's vectors from
 /// shared memory as it goes; the barriers of a block are shared by its tokens.
 Cost tokenCost(const Plan& plan, const Signature& signature, const Tile& tile,
@@ -107,7 +122,8 @@ constexpr int scanBlocks[][2] = {{16, 16}, {16, 32}, {16, 64}, {32, 64}};
 constexpr int stepSplits[][3] = {{8, 32, 4}, {16, 16, 4}, {32, 16, 4}};
 constexpr int sequentialSplits[][3] = {{16, 16, 4}, {32, 16, 4}, {64, 16, 4}};
 
-std::vector<Tile> enumerate(const Plan& plan, Family family, const Signature& signature) {
+std::vector<Tile> enumerate(const Plan& plan, Family family, const Signature& signature,
+                            const Device& device) {
   std::vector<Tile> tiles;
   if (family == Family::scan) {
     int columns = signature.dims.at(plan.scan->valueDim);
@@ -122,6 +138,11 @@ std::vector<Tile> enumerate(const Plan& plan, Family family, const Signature& si
           if (fits && useful && !(channels && chunk != 16))
             tiles.push_back({chunk, block, blockV, stages, 1, 1});
         }
+    if (device.arch == name(Form::sm90a))
+      for (int blockV : {64, 128})
+        for (int stages : {2, 3})
+          if (blockV <= columns)
+            tiles.push_back({64, 64, blockV, stages, 1, 1, Form::sm90a});
     return tiles;
   }
   cuda::Axes axes = cuda::tokenAxes(plan, cuda::Analysis(plan)).axes;
@@ -175,10 +196,12 @@ Candidates candidates(const Plan& plan, Family family, const Signature& signatur
                                 name(family) + " kernel: " + axes.refusal);
   Candidates result;
   std::vector<Ranked> ranked;
-  for (const Tile& tile : enumerate(plan, family, signature)) {
+  for (const Tile& tile : enumerate(plan, family, signature, device)) {
     try {
       KernelSource kernel = emit(plan, family, signature, tile);
-      Cost cost = family == Family::scan
+      Cost cost = tile.form == Form::sm90a
+                      ? hopperScanCost(plan, signature, tile, kernel, device, batchHeads)
+                  : family == Family::scan
                       ? scanCost(plan, signature, tile, kernel, device, batchHeads)
                       : tokenCost(plan, signature, tile, kernel, device, batchHeads);
       if (kernel.sharedBytes > device.sharedPerBlock)

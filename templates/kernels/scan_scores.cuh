@@ -1,7 +1,5 @@
 // The part of a scan that does not see the state: scores within each chunk and the normaliser.
 
-enum class Decay { none, scalar, vector };
-
 /// P[i][j] = (query_i . key_j) e^{G_i - G_j} for j <= i of one chunk (j < i where the read comes
 /// before the update), on tensor cores; for no decay or one decay a token. `cumulative` is G in
 /// log2 units, inclusive within the chunk.

@@ -9,6 +9,7 @@ namespace lathe::test {
 namespace {
 
 const Tile kScanTile{32, 64, 64, 2, 1, 1};
+const Tile kHopperTile{64, 64, 64, 3, 1, 1, Form::sm90a};
 const Tile kTokenTile{0, 16, 32, 1, 16, 4};
 
 std::string refusal(const Plan& plan, Family family, const Signature& signature, const Tile& tile) {
@@ -94,6 +95,61 @@ TEST(Emit, RefusesTilesThatBreakARule) {
             "to 1024");
   EXPECT_EQ(refusal(gla, Family::step, signature, {0, 65, 32, 1, 16, 4}),
             "step of 'gla' with tile c0 b65 v32 s1 k16 x4: block must be 1 to 64");
+}
+
+TEST(Emit, TheFormForHopperIsChosenByTheTile) {
+  Plan plan = libraryPlan("mamba2");
+  KernelSource kernel = emit(plan, Family::scan, signatureOf(plan, 128, 64), kHopperTile);
+  EXPECT_EQ(kernel.arch, "sm_90a");
+  EXPECT_EQ(kernel.threads, 384);
+  EXPECT_NE(kernel.text.find("wgmma.mma_async"), std::string::npos);
+  EXPECT_NE(kernel.text.find("kKeyFactor = true"), std::string::npos);
+  EXPECT_EQ(emit(plan, Family::scan, signatureOf(plan, 128, 64), kScanTile).arch, "");
+}
+
+TEST(Emit, RefusesWhatTheFormForHopperDoesNotTake) {
+  auto of = [&](const char* variant, const Signature& signature, Tile tile = kHopperTile) {
+    return refusal(libraryPlan(variant), Family::scan, signature, tile);
+  };
+  auto words = [](const char* variant, const char* why) {
+    return std::string("scan of '") + variant + "' with tile c64 b64 v64 s3 k1 x1 sm_90a: " + why;
+  };
+  Plan plan = libraryPlan("retnet");
+  Signature signature = signatureOf(plan, 128, 128);
+  EXPECT_EQ(of("retnet", signatureOf(plan, 128, 128, DType::f32)),
+            words("retnet", "the form for sm_90a computes in bf16 or f16, not f32"));
+  EXPECT_EQ(of("gla", signatureOf(libraryPlan("gla"), 128, 128)),
+            words("gla", "the form for sm_90a takes one decay a token or none"));
+  EXPECT_EQ(of("linear_attention", signatureOf(libraryPlan("linear_attention"), 128, 128)),
+            words("linear_attention", "the form for sm_90a takes no normaliser"));
+  EXPECT_EQ(of("lightning", signatureOf(libraryPlan("lightning"), 128, 128)),
+            words("lightning", "in the form for sm_90a the query must be an input of the type of "
+                               "the tensor cores, or that times scalars of the token"));
+  EXPECT_EQ(of("retnet", signatureOf(plan, 100, 128)),
+            words("retnet", "K must be 64 or 128 in the form for sm_90a"));
+  EXPECT_EQ(of("retnet", signatureOf(plan, 128, 100)),
+            words("retnet", "V must be a multiple of blockV in the form for sm_90a"));
+  for (auto [tile, why] : std::initializer_list<std::pair<Tile, const char*>>{
+           {{32, 64, 64, 3, 1, 1, Form::sm90a}, "chunk and block must be 64"},
+           {{64, 64, 32, 3, 1, 1, Form::sm90a}, "blockV must be 64 or 128"},
+           {{64, 64, 64, 1, 1, 1, Form::sm90a}, "stages must be 2 to 4"}})
+    EXPECT_EQ(of("retnet", signature, tile), "scan of 'retnet' with tile " + toString(tile) + ": " +
+                                                 why + " in the form for sm_90a");
+  Tile step = kTokenTile;
+  step.form = Form::sm90a;
+  EXPECT_EQ(refusal(plan, Family::step, signature, step),
+            "step of 'retnet' with tile c0 b16 v32 s1 k16 x4 sm_90a: only a scan has a form for "
+            "sm_90a");
+  signature.dtypes.back() = DType::f32;
+  for (size_t i = 0; i < plan.operands.size(); ++i)
+    if (plan.operands[i].kind == Operand::Kind::output)
+      signature.dtypes[i] = DType::f32;
+  EXPECT_EQ(of("retnet", signature),
+            words("retnet", "in the form for sm_90a the output is over V, in bf16 or f16"));
+  plan = libraryPlan("mamba2_gated");
+  EXPECT_EQ(of("mamba2_gated", signatureOf(plan, 128, 64)),
+            words("mamba2_gated", "in the form for sm_90a the output is made of the read, the "
+                                  "values and scalars of the token"));
 }
 
 TEST(Emit, NamesTheStatesThatSeveralBlocksRead) {

@@ -1,6 +1,8 @@
 // The candidates of a plan and the model that orders them.
 #include "tests/cuda/Library.h"
 
+#include <algorithm>
+
 namespace lathe::test {
 namespace {
 
@@ -53,6 +55,31 @@ TEST(Space, OrderIsTheSameEveryTime) {
   auto first = candidates(plan, Family::scan, signature, knownDevice("sm_90a"), 128);
   auto second = candidates(plan, Family::scan, signature, knownDevice("sm_90a"), 128);
   EXPECT_EQ(first.tiles, second.tiles);
+}
+
+TEST(Space, OnlyHopperHasItsForm) {
+  Plan plan = libraryPlan("retnet");
+  auto hopper = [&](const char* arch) {
+    auto all = candidates(plan, Family::scan, signatureOf(plan, 128, 128), knownDevice(arch), 128);
+    return std::count_if(all.tiles.begin(), all.tiles.end(),
+                         [](const Tile& tile) { return tile.form == Form::sm90a; });
+  };
+  EXPECT_EQ(hopper("sm_90a"), 4);
+  for (const char* arch : {"sm_80", "sm_89", "sm_100", "sm_120"})
+    EXPECT_EQ(hopper(arch), 0) << arch;
+}
+
+TEST(Space, HopperTakesItsFormByDefault) {
+  for (const char* name : {"retnet", "simple_gla", "mamba2"}) {
+    Plan plan = libraryPlan(name);
+    for (long long batchHeads : {16, 128, 1024})
+      EXPECT_EQ(candidates(plan, Family::scan, signatureOf(plan, 128, 128), knownDevice("sm_90a"),
+                           batchHeads)
+                    .tiles.front()
+                    .form,
+                Form::sm90a)
+          << name << " " << batchHeads;
+  }
 }
 
 /// Every block of a head reads the normaliser, so a step that one block runs alone comes first.

@@ -118,6 +118,15 @@ std::vector<std::string> libraryNames() {
   return names;
 }
 
+static CompiledVariant compiledVariant(const std::string& name, const std::string& text,
+                                       const std::string& file) {
+  Diagnostics diagnostics;
+  for (const CompiledVariant& one : compile(text, file, diagnostics))
+    if (one.name == name)
+      return one;
+  throw std::runtime_error(file + " has no variant " + name);
+}
+
 const CompiledVariant& variantNamed(const std::string& name) {
   return *variants.get(name, [&] {
     const fs::path path = variantsFolder() / (name + ".lathe");
@@ -126,13 +135,12 @@ const CompiledVariant& variantNamed(const std::string& name) {
       throw std::runtime_error("there is no " + path.string());
     std::ostringstream text;
     text << in.rdbuf();
-    Diagnostics diagnostics;
-    std::vector<CompiledVariant> all = compile(text.str(), path.string(), diagnostics);
-    for (const CompiledVariant& one : all)
-      if (one.name == name)
-        return one;
-    throw std::runtime_error(path.string() + " has no variant " + name);
+    return compiledVariant(name, text.str(), path.string());
   });
+}
+
+void addVariant(const std::string& name, const std::string& text) {
+  variants.get(name, [&] { return compiledVariant(name, text, name + ".lathe"); });
 }
 
 std::string describe(const Case& one) {

@@ -22,6 +22,8 @@ inline const char* const variantNames[] = {"linear_attention", "retnet", "mamba2
 std::vector<std::string> libraryNames();
 
 const CompiledVariant& variantNamed(const std::string& name);
+/// Lets `variantNamed` find a variant that is not in the library.
+void addVariant(const std::string& name, const std::string& text);
 
 /// One call of one kernel, to be compared with the interpreter.
 struct Case {

@@ -64,6 +64,12 @@ TEST(Options, ATileByItsParts) {
   EXPECT_EQ(parseTile("", base), base);
   EXPECT_EQ(parseTile("v32,s3", base), (Tile{16, 64, 32, 3, 1}));
   EXPECT_EQ(parseTile(toString(Tile{0, 8, 32, 1, 4}), base), (Tile{0, 8, 32, 1, 4}));
+  const Tile hopper{64, 64, 128, 3, 1, 1, Form::sm90a};
+  EXPECT_EQ(parseTile("c64,b64,v128,s3,sm_90a", base), hopper);
+  EXPECT_EQ(parseTile(toString(hopper), base), hopper);
+  EXPECT_EQ(parseTile("", hopper), hopper);
+  EXPECT_EQ(parseTile("s2", hopper), (Tile{64, 64, 128, 2, 1, 1}));
+  EXPECT_EQ(parseTile("s2,portable", hopper), (Tile{64, 64, 128, 2, 1, 1}));
   for (const char* bad : {"16", "c", "z3", "v0", "s-1", "v32x"})
     EXPECT_THAT(errorOf([&] { parseTile(bad, base); }), testing::HasSubstr("is no part of a tile"));
 }

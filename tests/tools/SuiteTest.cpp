@@ -12,6 +12,7 @@ BenchRecord record() {
   BenchRow row;
   row.variant = "retnet";
   row.family = "scan";
+  row.form = "portable";
   row.pass = "fwd";
   row.tile = "c16 b64 v64 s2 k1";
   row.shape = {8, 4096, 16};

@@ -42,7 +42,7 @@ std::string join(const std::vector<std::string>& words) {
 }
 
 constexpr const char* tileRule = " is no part of a tile; write c16,b64,v64,s2,k1,x1 (chunk, block, "
-                                 "blockV, stages, splitK, columns)";
+                                 "blockV, stages, splitK, columns) and portable or sm_90a";
 
 std::string quoted(const std::string& text) { return "'" + text + "'"; }
 
@@ -173,7 +173,13 @@ Family parseFamily(const std::string& text, const Plan& plan, long long tokens) 
 
 Tile parseTile(const std::string& text, const Tile& base) {
   Tile tile = base;
+  if (!text.empty())
+    tile.form = Form::portable;
   for (const std::string& part : split(text)) {
+    if (part == name(Form::portable) || part == name(Form::sm90a)) {
+      tile.form = part == name(Form::sm90a) ? Form::sm90a : Form::portable;
+      continue;
+    }
     const int size = static_cast<int>(std::min<std::int64_t>(
         parseCount(std::string_view(part).substr(1)), std::numeric_limits<int>::max()));
     int* field = part[0] == 'c'   ? &tile.chunk

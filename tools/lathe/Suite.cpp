@@ -54,7 +54,7 @@ Tile tileFor(const Problem& problem, const CompiledVariant& variant, const Devic
 nlohmann::json toJson(const BenchRow& row) {
   nlohmann::json json = {{"variant", row.variant},
                          {"family", row.family},
-                         {"form", "portable"},
+                         {"form", row.form},
                          {"pass", row.pass},
                          {"B", row.shape.batch},
                          {"T", row.shape.tokens},
@@ -130,6 +130,7 @@ BenchRow measure(const BenchCase& benchCase, const CompiledVariant& variant,
   row.variant = variant.name;
   row.family = name(family);
   row.pass = isStep ? "step" : "fwd";
+  row.form = name(tile.form);
   row.tile = toString(tile);
   row.shape = benchCase.shape;
   row.dims = signature.dims;

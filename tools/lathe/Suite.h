@@ -28,7 +28,7 @@ std::vector<BenchCase> suiteOf(const std::string& name);
 
 /// One row of bench/results: microseconds with a cold L2, and the share of the copy ceiling.
 struct BenchRow {
-  std::string variant, family, pass, tile;
+  std::string variant, family, form, pass, tile;
   Shape shape;
   std::map<std::string, int> dims;
   DType dtype = DType::bf16;

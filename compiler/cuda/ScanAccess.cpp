@@ -1,0 +1,44 @@
+// The parts of a Variant that both forms of the scan family write: states and outputs in memory.
+#include "compiler/cuda/Families.h"
+
+namespace lathe::cuda {
+
+void writeNumberedTypes(Text& text, const char* name, const Signature& signature,
+                        const std::vector<int>& operands) {
+  text.line("template <int I> struct ", name, ";");
+  for (size_t i = 0; i < operands.size(); ++i)
+    text.line("template <> struct ", name, "<", i,
+              "> { using Type = ", cudaType(signature.dtypes[operands[i]]), "; };");
+}
+
+void writeStateAccess(Text& text, const std::vector<KernelSource::Slot>& slots,
+                      const std::vector<int>& states, bool keyFirst) {
+  using Role = KernelSource::Slot::Role;
+  text.line("  template <int I> using State = typename StateType<I>::Type;");
+  auto pointer = [&](const char* name, Role role) {
+    int first = tensorIndex(slots, states[0], role);
+    int second = states.size() > 1 ? tensorIndex(slots, states[1], role) : first;
+    text.line("  template <int I> static __device__ __forceinline__ State<I>* ", name,
+              "(const Args& args, int batch, int head) {");
+    text.line("    const Tensor& tensor = args.tensors[I == 0 ? ", first, " : ", second, "];");
+    text.line("    return tensor.data ? tensor.at<State<I>>(batch, head) : nullptr;");
+    text.line("  }");
+  };
+  pointer("initialState", Role::initial);
+  pointer("finalState", Role::final);
+  text.line("  static __device__ __forceinline__ int stateOffset(int d, int v) { return ",
+            keyFirst ? "d * kV + v" : "v * kK + d", "; }");
+}
+
+void writeOutputAccess(Text& text, const std::vector<KernelSource::Slot>& slots,
+                       const std::vector<int>& outputs) {
+  text.line("  template <int I> using Output = typename OutputType<I>::Type;");
+  text.line("  template <int I> static __device__ __forceinline__ const Tensor& outputTensor(const "
+            "Args& args) {");
+  for (size_t i = 0; i < outputs.size(); ++i)
+    text.line("    if constexpr (I == ", i, ") return args.tensors[",
+              tensorIndex(slots, outputs[i]), "];");
+  text.line("  }");
+}
+
+}  // namespace lathe::cuda

@@ -1,0 +1,3 @@
+// The decays of the scan family.
+
+enum class Decay { none, scalar, vector };

@@ -1,0 +1,388 @@
+// Forward of a scan with one decay a token or none, for sm_90a: the portable form's algebra
+// (scan.cuh) by warpgroups that work at the same time, in chunks of 64 tokens.
+//
+// Warpgroup 0 brings: three of its warps copy queries, keys and values into a ring of kStages
+// stages, the fourth computes the token's scalars. Warpgroup 1 computes the scores of a chunk, one
+// chunk ahead of the others. Each later one holds 64 columns of V of the state, transposed, in the
+// accumulators of wgmma: O^T = S^T Q^T e^G + V^T P^T, S^T <- e^{G_C} S^T + V^T (e^{G_C - G} K). The
+// factors of a token are on the side of V, which is in registers. Copies are cp.async, so that any
+// strides and tails are right, and a value waits for nothing but its own row.
+
+/// What the scalars of a token become: G in log2 units, e^G, f e^{G_C - G} and f, where f is the
+/// factor of the token's key and value, and e^{G_C} of the chunk.
+template <int CHUNK> struct alignas(16) Factors {
+  float cumulative[CHUNK], entry[CHUNK], exit[CHUNK], own[CHUNK], total;
+};
+
+template <class V> struct HopperScan {
+  using Element = typename V::Element;
+  using F = Fragments<Element>;
+  static constexpr int kPanel = V::kChunk * kPanelRow;  ///< Bytes.
+  static constexpr int kKeyPanels = V::kK / kPanelColumns, kKeyTile = kKeyPanels * kPanel;
+  static constexpr int kGroups = V::kBlockV / kPanelColumns;  ///< Warpgroups that hold the state.
+  static constexpr int kScoreBuffers = 2;
+  static constexpr int kLoaders = 3;  ///< Warps that copy.
+
+  const Args& args;
+  char* const shared;  ///< A multiple of 1024, the period of the swizzle.
+  const int warp = threadIdx.x / 32 % 4, lane = threadIdx.x % 32;
+  const int tile = blockIdx.x % V::kTiles;
+  const int head = blockIdx.x / V::kTiles % args.heads;
+  const int batch = blockIdx.x / V::kTiles / args.heads;
+  const int chunks = (args.tokens + V::kChunk - 1) / V::kChunk;
+
+  __device__ __forceinline__ char* query(int stage) const {
+    return shared + stage * V::kStageBytes;
+  }
+  __device__ __forceinline__ char* key(int stage) const { return query(stage) + kKeyTile; }
+  __device__ __forceinline__ char* value(int stage) const { return query(stage) + 2 * kKeyTile; }
+  __device__ __forceinline__ char* scores(int buffer) const {
+    return shared + V::kScoreOffset + buffer * kPanel;
+  }
+  __device__ __forceinline__ Factors<V::kChunk>& factors(int stage) const {
+    return reinterpret_cast<Factors<V::kChunk>*>(shared + V::kFactorOffset)[stage];
+  }
+  __device__ __forceinline__ float* slots(int stage) const {
+    return reinterpret_cast<float*>(shared + V::kSlotOffset) + stage * V::kSlots * V::kChunk;
+  }
+  /// The barriers: a stage is full, is empty; scores are there, are used up.
+  __device__ __forceinline__ Barrier barrier(int index) const {
+    return Barrier(shared + V::kBarrierOffset + index * 8);
+  }
+  __device__ __forceinline__ Barrier full(int stage) const { return barrier(stage); }
+  __device__ __forceinline__ Barrier empty(int stage) const { return barrier(V::kStages + stage); }
+  __device__ __forceinline__ Barrier scored(int buffer) const {
+    return barrier(2 * V::kStages + buffer);
+  }
+  __device__ __forceinline__ Barrier consumed(int buffer) const {
+    return barrier(2 * V::kStages + kScoreBuffers + buffer);
+  }
+  /// Once for each warp.
+  __device__ __forceinline__ void arriveWarp(Barrier barrier) const {
+    __syncwarp();
+    if (lane == 0)
+      barrier.arrive();
+  }
+
+  /// One warp copies one operand, chunk by chunk; rows behind the last token become zeros.
+  template <int PANELS>
+  __device__ __forceinline__ void copyOperand(const Tensor& tensor, int column, int offset) {
+    constexpr int kPieces = PANELS * 8, kRowsAtOnce = 32 / kPieces;
+    const Element* source = tensor.template at<const Element>(batch, head) + column;
+    bool aligned = rowAlignment<Element>(tensor) == 16;
+    int piece = lane % kPieces, firstRow = lane / kPieces;
+#pragma unroll 1
+    for (int chunk = 0; chunk < chunks; ++chunk) {
+      int stage = chunk % V::kStages, rows = args.tokens - chunk * V::kChunk;
+      char* panel = shared + stage * V::kStageBytes + offset + piece / 8 * kPanel;
+      const Element* from = source + (int64(chunk) * V::kChunk + firstRow) * tensor.token;
+      empty(stage).wait(~(chunk / V::kStages) & 1);
+      if (aligned) {
+#pragma unroll 8
+        for (int row = firstRow; row < V::kChunk; row += kRowsAtOnce) {
+          copyAsync<16>(panel + panelOffset(row, piece % 8), row < rows ? from + piece * 8 : source,
+                        row < rows ? 16 : 0);
+          from += kRowsAtOnce * tensor.token;
+        }
+        full(stage).arriveAfterCopies();
+      } else {
+#pragma unroll 1
+        for (int row = firstRow; row < V::kChunk; row += kRowsAtOnce) {
+          Element* to = reinterpret_cast<Element*>(panel + panelOffset(row, piece % 8));
+#pragma unroll
+          for (int i = 0; i < 8; ++i)
+            to[i] = row < rows ? from[piece * 8 + i] : fromFloat<Element>(0.0f);
+          from += kRowsAtOnce * tensor.token;
+        }
+        full(stage).arrive();
+      }
+    }
+  }
+
+  /// One warp computes the scalars of two tokens a lane, loaded a chunk ahead.
+  __device__ __forceinline__ void computeFactors() {
+    typename V::Scalars scalars[2];
+    auto load = [&](int chunk) {
+#pragma unroll
+      for (int i = 0; i < 2; ++i) {
+        int token = chunk * V::kChunk + lane * 2 + i;
+        scalars[i].load(args, batch, head, token, token < args.tokens);
+      }
+    };
+    load(0);
+#pragma unroll 1
+    for (int chunk = 0; chunk < chunks; ++chunk) {
+      int stage = chunk % V::kStages;
+      empty(stage).wait(~(chunk / V::kStages) & 1);
+      float gate[2], own[2];
+#pragma unroll
+      for (int i = 0; i < 2; ++i) {
+        int position = chunk * V::kChunk + lane * 2 + i;
+        float* slot = slots(stage) + lane * 2 + i;
+        V::scalarProgram(args, scalars[i], slot, head, position, position < args.tokens);
+        gate[i] = V::kDecay == Decay::scalar && position < args.tokens
+                      ? V::logDecay(args, slot) * kLog2E
+                      : 0.0f;
+        own[i] = V::keyFactor(args, slot);
+      }
+      if (chunk + 1 < chunks)
+        load(chunk + 1);
+      float sum = gate[0] + gate[1];
+#pragma unroll
+      for (int offset = 1; offset < 32; offset *= 2) {
+        float before = __shfl_up_sync(~0u, sum, offset);
+        sum += lane >= offset ? before : 0.0f;
+      }
+      float total = __shfl_sync(~0u, sum, 31), first = sum - gate[1];
+      Factors<V::kChunk>& out = factors(stage);
+      auto put = [&](float(&row)[V::kChunk], float a, float b) {
+        *reinterpret_cast<float2*>(row + lane * 2) = make_float2(a, b);
+      };
+      put(out.cumulative, first, sum);
+      put(out.entry, exp2(first), exp2(sum));
+      put(out.exit, own[0] * exp2(total - first), own[1] * exp2(total - sum));
+      put(out.own, own[0], own[1]);
+      if (lane == 0)
+        out.total = exp2(total);
+      arriveWarp(full(stage));
+    }
+  }
+
+  /// P[i][j] = (query_i . key_j) e^{G_i - G_j} f_j for j <= i, rounded, of every chunk.
+  __device__ __forceinline__ void computeScores() {
+    int row = warp * 16 + lane / 4, column = lane % 4 * 2;
+#pragma unroll 1
+    for (int chunk = 0; chunk < chunks; ++chunk) {
+      int stage = chunk % V::kStages, buffer = chunk % kScoreBuffers;
+      full(stage).wait(chunk / V::kStages & 1);
+      fenceAsyncProxy();
+      uint32 q = sharedAddress(query(stage)), k = sharedAddress(key(stage));
+      const Factors<V::kChunk>& factor = factors(stage);
+      float sum[8][4];
+      wgmmaFence();
+#pragma unroll
+      for (int step = 0; step < V::kK / 16; ++step) {
+        int offset = step / 4 * kPanel + step % 4 * 32;
+        wgmma(Element{}, sum, panelDescriptor(q + offset), panelDescriptor(k + offset), step > 0);
+      }
+      wgmmaCommit();
+      float2 after[8], own[8];
+      float upper = factor.cumulative[row], lower = factor.cumulative[row + 8];
+#pragma unroll
+      for (int n = 0; n < 8; ++n) {
+        after[n] = *reinterpret_cast<const float2*>(factor.cumulative + n * 8 + column);
+        own[n] = *reinterpret_cast<const float2*>(factor.own + n * 8 + column);
+      }
+      consumed(buffer).wait(~(chunk / kScoreBuffers) & 1);
+      wgmmaWait<0>();
+      arriveWarp(empty(stage));
+#pragma unroll
+      for (int n = 0; n < 8; ++n) {
+        int j = n * 8 + column;
+#pragma unroll
+        for (int e = 0; e < 4; ++e) {
+          int i = row + e / 2 * 8;
+          bool seen = j + e % 2 <= i;
+          if constexpr (V::kDecay == Decay::scalar)
+            sum[n][e] *= exp2((e / 2 ? lower : upper) - (e % 2 ? after[n].y : after[n].x));
+          if constexpr (V::kKeyFactor)
+            sum[n][e] *= e % 2 ? own[n].y : own[n].x;
+          sum[n][e] = seen ? sum[n][e] : 0.0f;
+        }
+      }
+#pragma unroll
+      for (int n = 0; n < 8; n += 2)
+        storeMatrix4(scores(buffer) + panelOffset(warp * 16 + lane % 16, n + lane / 16),
+                     pack<Element>(sum[n][0], sum[n][1]), pack<Element>(sum[n][2], sum[n][3]),
+                     pack<Element>(sum[n + 1][0], sum[n + 1][1]),
+                     pack<Element>(sum[n + 1][2], sum[n + 1][3]));
+      fenceAsyncProxy();
+      arriveWarp(scored(buffer));
+    }
+  }
+
+  /// Calls f(key channel, column of V, element) for all of the state that this thread holds.
+  template <class Function>
+  __device__ __forceinline__ void eachStateElement(float (&state)[kKeyPanels][8][4], int group,
+                                                   Function f) const {
+    int column = tile * V::kBlockV + group * kPanelColumns + warp * 16 + lane / 4;
+#pragma unroll
+    for (int panel = 0; panel < kKeyPanels; ++panel)
+#pragma unroll
+      for (int n = 0; n < 8; ++n)
+#pragma unroll
+        for (int e = 0; e < 4; ++e)
+          f(panel * kPanelColumns + n * 8 + lane % 4 * 2 + e % 2, column + e / 2 * 8,
+            state[panel][n][e]);
+  }
+
+  /// Turns what was read into the output and writes it: through this warp's own room, as a thread
+  /// has single elements of many tokens.
+  __device__ __forceinline__ void writeOutput(const float (&read)[8][4], int chunk, int stage,
+                                              int group) {
+    using Out = typename V::template Output<0>;
+    const Tensor& tensor = V::template outputTensor<0>(args);
+    int firstToken = chunk * V::kChunk, rows = args.tokens - firstToken;
+    int column = tile * V::kBlockV + group * kPanelColumns + warp * 16;
+    char* room = shared + V::kOutputOffset + (group * 4 + warp) * V::kChunk * 32;
+    const char* values = value(stage) + group * kPanel;
+    auto place = [](int token, int half) { return token * 32 + ((half ^ (token / 4 & 1)) << 4); };
+    uint32 packed[8][2];
+#pragma unroll
+    for (int n = 0; n < 8; ++n)
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        float y[2];
+#pragma unroll
+        for (int e = 0; e < 2; ++e) {
+          int token = n * 8 + lane % 4 * 2 + e, v = warp * 16 + lane / 4 + half * 8;
+          y[e] = V::finish(args, slots(stage) + token,
+                           values + panelOffset(token, v / 8) + v % 8 * 2, read[n][half * 2 + e]);
+        }
+        packed[n][half] = pack<Out>(y[0], y[1]);
+      }
+    __syncwarp();
+#pragma unroll
+    for (int n = 0; n < 8; n += 2)
+      storeMatrix4Transposed(room + place((n + lane / 16) * 8 + lane % 8, lane / 8 % 2),
+                             packed[n][0], packed[n][1], packed[n + 1][0], packed[n + 1][1]);
+    __syncwarp();
+    bool aligned = rowAlignment<Out>(tensor) == 16;
+    Out* target = tensor.template at<Out>(batch, head) + column + lane % 2 * 8;
+#pragma unroll
+    for (int i = 0; i < V::kChunk / 16; ++i) {
+      int token = i * 16 + lane / 2;
+      uint4 piece = *reinterpret_cast<const uint4*>(room + place(token, lane % 2));
+      if (token >= rows)
+        continue;
+      Out* to = target + (int64(firstToken) + token) * tensor.token;
+      if (aligned) {
+        *reinterpret_cast<uint4*>(to) = piece;
+      } else {
+        const uint32 words[4] = {piece.x, piece.y, piece.z, piece.w};
+#pragma unroll
+        for (int w = 0; w < 8; ++w)
+          to[w] = Out{uint16(words[w / 2] >> w % 2 * 16)};
+      }
+    }
+  }
+
+  /// 64 columns of V through the whole sequence.
+  __device__ __forceinline__ void advance(int group) {
+    float state[kKeyPanels][8][4];
+    const auto* initial = V::template initialState<0>(args, batch, head);
+    eachStateElement(state, group, [&](int d, int v, float& s) {
+      s = initial ? toFloat(initial[V::stateOffset(d, v)]) : 0.0f;
+    });
+#pragma unroll 1
+    for (int chunk = 0; chunk < chunks; ++chunk) {
+      int stage = chunk % V::kStages, buffer = chunk % kScoreBuffers;
+      full(stage).wait(chunk / V::kStages & 1);
+      fenceAsyncProxy();
+      uint32 q = sharedAddress(query(stage)), k = sharedAddress(key(stage));
+      const char* values = value(stage) + group * kPanel;
+      const Factors<V::kChunk>& factor = factors(stage);
+      float out[8][4] = {};
+      FragmentA old[V::kK / 16];
+#pragma unroll
+      for (int step = 0; step < V::kK / 16; ++step)
+        old[step] = F::fromAccumulator(state[step / 4], step % 4);
+      wgmmaFence();
+#pragma unroll
+      for (int step = 0; step < V::kK / 16; ++step)
+        wgmma<Along::contraction>(Element{}, out, old[step],
+                                  panelDescriptor(q + step / 4 * kPanel + step % 4 * 32));
+      wgmmaCommit();
+      FragmentA v[V::kChunk / 16];
+#pragma unroll
+      for (int step = 0; step < V::kChunk / 16; ++step)
+        loadMatrix4Transposed(v[step].r, values + panelOffset(step * 16 + lane % 8 + lane / 16 * 8,
+                                                              warp * 2 + lane / 8 % 2));
+      wgmmaWait<0>();
+      if constexpr (V::kDecay == Decay::scalar) {
+#pragma unroll
+        for (int n = 0; n < 8; ++n) {
+          float2 f = *reinterpret_cast<const float2*>(factor.entry + n * 8 + lane % 4 * 2);
+          out[n][0] *= f.x, out[n][1] *= f.y, out[n][2] *= f.x, out[n][3] *= f.y;
+        }
+      }
+      scored(buffer).wait(chunk / kScoreBuffers & 1);
+      uint32 p = sharedAddress(scores(buffer));
+      wgmmaFence();
+#pragma unroll
+      for (int step = 0; step < V::kChunk / 16; ++step)
+        wgmma<Along::contraction>(Element{}, out, v[step], panelDescriptor(p + step * 32));
+      wgmmaCommit();
+      FragmentA decayed[V::kChunk / 16];
+#pragma unroll
+      for (int step = 0; step < V::kChunk / 16; ++step) {
+        decayed[step] = v[step];
+        if constexpr (V::kDecay == Decay::scalar || V::kKeyFactor)
+          F::scaleColumns(decayed[step], factor.exit + step * 16, lane);
+      }
+      if constexpr (V::kDecay == Decay::scalar) {
+        float total = factor.total;
+#pragma unroll
+        for (int panel = 0; panel < kKeyPanels; ++panel)
+#pragma unroll
+          for (int n = 0; n < 8; ++n)
+#pragma unroll
+            for (int e = 0; e < 4; ++e)
+              state[panel][n][e] *= total;
+      }
+      wgmmaFence();
+#pragma unroll
+      for (int step = 0; step < V::kChunk / 16; ++step)
+#pragma unroll
+        for (int panel = 0; panel < kKeyPanels; ++panel)
+          wgmma<Along::columns>(Element{}, state[panel], decayed[step],
+                                panelDescriptor(k + panel * kPanel + step * 2 * kPanelGroup));
+      wgmmaCommit();
+      wgmmaWait<1>();
+      arriveWarp(consumed(buffer));
+      writeOutput(out, chunk, stage, group);
+      wgmmaWait<0>();
+      arriveWarp(empty(stage));
+    }
+    if (auto* last = V::template finalState<0>(args, batch, head))
+      eachStateElement(state, group, [&](int d, int v, float& s) {
+        last[V::stateOffset(d, v)] = fromFloat<typename V::template State<0>>(s);
+      });
+  }
+
+  __device__ __forceinline__ void initBarriers() {
+    if (threadIdx.x == 0) {
+      for (int stage = 0; stage < V::kStages; ++stage) {
+        full(stage).init(kLoaders * 32 + 1);
+        empty(stage).init(4 + 4 * kGroups);
+      }
+      for (int buffer = 0; buffer < kScoreBuffers; ++buffer) {
+        scored(buffer).init(4);
+        consumed(buffer).init(4 * kGroups);
+      }
+    }
+    __syncthreads();
+  }
+
+  __device__ __forceinline__ void run() {
+    initBarriers();
+    int role = threadIdx.x / 128;
+    if (role == 0) {
+      lowerRegisters<V::kLoadRegisters>();
+      if (warp == 0)
+        copyOperand<kKeyPanels>(V::queryTensor(args), 0, 0);
+      else if (warp == 1)
+        copyOperand<kKeyPanels>(V::keyTensor(args), 0, kKeyTile);
+      else if (warp == 2)
+        copyOperand<kGroups>(V::valueTensor(args), tile * V::kBlockV, 2 * kKeyTile);
+      else
+        computeFactors();
+    } else if (role == 1) {
+      lowerRegisters<V::kScoreRegisters>();
+      computeScores();
+    } else {
+      raiseRegisters<V::kStateRegisters>();
+      advance(role - 2);
+    }
+  }
+};

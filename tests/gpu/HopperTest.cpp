@@ -1,0 +1,121 @@
+// The scan's form for sm_90a, whatever the model would choose: decays, lengths, dims, states,
+// strides, heads, gates.
+#include "runtime/Device.h"
+#include "tests/gpu/Support.h"
+
+namespace lathe::test {
+namespace {
+
+constexpr const char* plainName = "plain_sum";
+constexpr const char* plainText = R"(variant plain_sum(K, V) {
+  input  q[K], k[K], v[V]
+  state  S[K, V]
+  S <- S + k * v
+  output o[V] = q @ S
+})";
+
+class Hopper : public GpuTest, public testing::WithParamInterface<const char*> {
+protected:
+  void SetUp() override {
+    GpuTest::SetUp();
+    if (IsSkipped())
+      return;
+    if (deviceInfo(device).limits.arch != name(Form::sm90a))
+      GTEST_SKIP() << "this GPU is no sm_90a";
+    addVariant(plainName, plainText);
+  }
+
+  /// A case for every blockV and number of stages, changed by `change`.
+  template <typename Change> void expectAll(const Change& change) const {
+    std::vector<Case> cases;
+    for (int blockV : {64, 128})
+      for (int stages : {2, 3}) {
+        Case one{.variant = GetParam(), .K = 128, .V = 128, .shape = {2, 150, 4}};
+        one.tile = Tile{64, 64, blockV, stages, 1, 1, Form::sm90a};
+        change(cases, one);
+      }
+    expectRight(cases);
+  }
+};
+
+TEST_P(Hopper, Lengths) {
+  expectAll([](std::vector<Case>& cases, Case one) {
+    for (std::int64_t tokens : {0, 1, 63, 64, 65, 128, 257, 1000})
+      for (bool initial : {true, false}) {
+        one.shape = {2, tokens, 3};
+        one.how.initialStates = initial;
+        cases.push_back(one);
+      }
+  });
+}
+
+TEST_P(Hopper, Dims) {
+  expectAll([](std::vector<Case>& cases, Case one) {
+    for (DType dtype : {DType::bf16, DType::f16})
+      for (int K : {64, 128})
+        for (int V : {64, 128, 256})
+          if (V >= one.tile->blockV) {
+            one.dtype = dtype;
+            one.K = K, one.V = V;
+            cases.push_back(one);
+          }
+  });
+}
+
+TEST_P(Hopper, States) {
+  expectAll([](std::vector<Case>& cases, Case one) {
+    for (DType type : {DType::f32, DType::bf16, DType::f16})
+      for (bool final : {true, false}) {
+        one.stateType = type;
+        one.placement.finalStates = final;
+        cases.push_back(one);
+      }
+  });
+}
+
+TEST_P(Hopper, StridesAndAlignment) {
+  expectAll([](std::vector<Case>& cases, Case one) {
+    for (Layout layout : {Layout::bthd, Layout::bhtd})
+      for (auto [gap, offset] :
+           {std::pair{0, 0}, {8, 0}, {64, 8}, {3, 0}, {0, 1}, {0, 2}, {4, 4}}) {
+        one.placement.layout = layout;
+        one.placement.gap = gap;
+        one.placement.offset = offset;
+        cases.push_back(one);
+      }
+  });
+}
+
+TEST_P(Hopper, GroupedHeads) {
+  const bool mamba = GetParam() == std::string("mamba2");
+  expectAll([&](std::vector<Case>& cases, Case one) {
+    for (int heads : {1, 2}) {
+      one.how.heads = {{mamba ? "C" : "q", heads}, {mamba ? "B" : "k", heads}};
+      cases.push_back(one);
+    }
+  });
+}
+
+TEST_P(Hopper, StrongGatesAndRepeatedKeys) {
+  expectAll([](std::vector<Case>& cases, Case one) {
+    for (double scale : {8.0, 70.0})
+      for (bool repeated : {false, true}) {
+        one.how.gateScale = scale;
+        one.how.repeatedKeys = repeated;
+        cases.push_back(one);
+      }
+  });
+}
+
+TEST_P(Hopper, ManyChunks) {
+  expectAll([](std::vector<Case>& cases, Case one) {
+    one.shape = {1, 4096, 2};
+    cases.push_back(one);
+  });
+}
+
+INSTANTIATE_TEST_SUITE_P(Gpu, Hopper, testing::Values("retnet", "simple_gla", "mamba2", plainName),
+                         [](const auto& info) { return std::string(info.param); });
+
+}  // namespace
+}  // namespace lathe::test
