@@ -188,7 +188,7 @@ void HopperScanEmitter::writeConstants(Text& text) const {
   constant("kSlots", program.slotCount());
   constant("kBarrierOffset", barrierOffset);
   // A multiprocessor's 65536 registers, less to those who copy than to those who hold the state.
-  constant("kLoadRegisters", 40);
+  constant("kLoadRegisters", 48);
   constant("kScoreRegisters", 96);
   constant("kStateRegisters", tile.blockV == panelColumns ? 208 : 184);
   text.line("  static constexpr Decay kDecay = Decay::",

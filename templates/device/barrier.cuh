@@ -38,8 +38,22 @@ struct Barrier {
   }
 };
 
+/// 16 bytes that exist, to shared memory.
+__device__ __forceinline__ void copyAsync16(void* shared, const void* global) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(sharedAddress(shared)), "l"(global)
+               : "memory");
+}
+
+/// One store, which the compiler may not take apart.
+__device__ __forceinline__ void storeGlobal16(void* global, uint4 x) {
+  asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};" ::"l"(global), "r"(x.x), "r"(x.y),
+               "r"(x.z), "r"(x.w)
+               : "memory");
+}
+
 /// Orders this thread's, and what it has waited for of others', ordinary accesses to shared memory
-/// before its later asynchronous ones: those of wgmma (PTX ISA 9.7.13.4, fence.proxy).
+/// before its later asynchronous ones: those of wgmma. It waits for the stores to global memory
+/// of its warp, too (PTX ISA 9.7.13.4, fence.proxy).
 __device__ __forceinline__ void fenceAsyncProxy() {
   asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
 }

@@ -71,28 +71,32 @@ template <class V> struct HopperScan {
     const Element* source = tensor.template at<const Element>(batch, head) + column;
     bool aligned = rowAlignment<Element>(tensor) == 16;
     int piece = lane % kPieces, firstRow = lane / kPieces;
+    int64 step = kRowsAtOnce * tensor.token;
 #pragma unroll 1
     for (int chunk = 0; chunk < chunks; ++chunk) {
       int stage = chunk % V::kStages, rows = args.tokens - chunk * V::kChunk;
       char* panel = shared + stage * V::kStageBytes + offset + piece / 8 * kPanel;
-      const Element* from = source + (int64(chunk) * V::kChunk + firstRow) * tensor.token;
+      const Element* from =
+          source + (int64(chunk) * V::kChunk + firstRow) * tensor.token + piece * 8;
       empty(stage).wait(~(chunk / V::kStages) & 1);
-      if (aligned) {
-#pragma unroll 8
-        for (int row = firstRow; row < V::kChunk; row += kRowsAtOnce) {
-          copyAsync<16>(panel + panelOffset(row, piece % 8), row < rows ? from + piece * 8 : source,
+      if (aligned && rows >= V::kChunk) {
+#pragma unroll 4
+        for (int i = 0; i < V::kChunk / kRowsAtOnce; ++i, from += step)
+          copyAsync16(panel + panelOffset(firstRow + i * kRowsAtOnce, piece % 8), from);
+        full(stage).arriveAfterCopies();
+      } else if (aligned) {
+#pragma unroll 1
+        for (int row = firstRow; row < V::kChunk; row += kRowsAtOnce, from += step)
+          copyAsync<16>(panel + panelOffset(row, piece % 8), row < rows ? from : source,
                         row < rows ? 16 : 0);
-          from += kRowsAtOnce * tensor.token;
-        }
         full(stage).arriveAfterCopies();
       } else {
 #pragma unroll 1
-        for (int row = firstRow; row < V::kChunk; row += kRowsAtOnce) {
+        for (int row = firstRow; row < V::kChunk; row += kRowsAtOnce, from += step) {
           Element* to = reinterpret_cast<Element*>(panel + panelOffset(row, piece % 8));
 #pragma unroll
           for (int i = 0; i < 8; ++i)
-            to[i] = row < rows ? from[piece * 8 + i] : fromFloat<Element>(0.0f);
-          from += kRowsAtOnce * tensor.token;
+            to[i] = row < rows ? from[i] : fromFloat<Element>(0.0f);
         }
         full(stage).arrive();
       }
@@ -257,7 +261,7 @@ template <class V> struct HopperScan {
         continue;
       Out* to = target + (int64(firstToken) + token) * tensor.token;
       if (aligned) {
-        *reinterpret_cast<uint4*>(to) = piece;
+        storeGlobal16(to, piece);
       } else {
         const uint32 words[4] = {piece.x, piece.y, piece.z, piece.w};
 #pragma unroll
@@ -277,8 +281,8 @@ template <class V> struct HopperScan {
 #pragma unroll 1
     for (int chunk = 0; chunk < chunks; ++chunk) {
       int stage = chunk % V::kStages, buffer = chunk % kScoreBuffers;
-      full(stage).wait(chunk / V::kStages & 1);
-      fenceAsyncProxy();
+      // Who computed the scores has seen the stage full, and ordered it before wgmma for all.
+      scored(buffer).wait(chunk / kScoreBuffers & 1);
       uint32 q = sharedAddress(query(stage)), k = sharedAddress(key(stage));
       const char* values = value(stage) + group * kPanel;
       const Factors<V::kChunk>& factor = factors(stage);
@@ -306,7 +310,6 @@ template <class V> struct HopperScan {
           out[n][0] *= f.x, out[n][1] *= f.y, out[n][2] *= f.x, out[n][3] *= f.y;
         }
       }
-      scored(buffer).wait(chunk / kScoreBuffers & 1);
       uint32 p = sharedAddress(scores(buffer));
       wgmmaFence();
 #pragma unroll
