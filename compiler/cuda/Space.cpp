@@ -75,18 +75,20 @@ Cost scanCost(const Plan& plan, const Signature& signature, const Tile& tile,
   return cost;
 }
 
-/// The form for sm_90a: a multiprocessor holds one block, whose warpgroups overlap; with all
-/// multiprocessors at work a chunk costs what its bytes do. Fitted as scanCost is.
+/// The form for sm_90a: a multiprocessor holds one block, whose warpgroups overlap, and a chunk
+/// takes as long as they wait for each other; with all multiprocessors at work they wait for
+/// memory, too. Fitted to an H200 at K = V = 128.
 Cost hopperScanCost(const Plan& plan, const Signature& signature, const Tile& tile,
                     const KernelSource& kernel, const Device& device, long long batchHeads) {
-  constexpr double chunkStart = 1500, work = 1000, bytes = 1300;
+  constexpr double chunkStart = 600, perKey = 720, perValue = 2050, traffic = 500, shallow = 350;
   double k = signature.dims.at(plan.scan->keyDim) / 128.0, v = tile.blockV / 128.0;
-  int waves = ceilDivide(batchHeads * kernel.tilesPerHead, device.multiprocessors);
-  double busy = std::min(1.0, double(batchHeads) * kernel.tilesPerHead / device.multiprocessors);
+  long long blocks = batchHeads * kernel.tilesPerHead;
+  double busy = std::min(1.0, double(blocks) / device.multiprocessors);
+  double perChunk = chunkStart + perKey * k + perValue * k * v + busy * traffic * (k + v) / 2 +
+                    (tile.stages == 2 ? shallow : 0);
   Cost cost;
   cost.registers = device.registersPerMultiprocessor / kernel.threads / 8 * 8;
-  cost.cycles =
-      waves * (chunkStart + work * k * (1 + v) / 2 + busy * bytes * (k + v) / 2) / tile.block;
+  cost.cycles = ceilDivide(blocks, device.multiprocessors) * perChunk / tile.block;
   return cost;
 }
 

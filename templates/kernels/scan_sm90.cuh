@@ -129,8 +129,6 @@ template <class V> struct HopperScan {
                       : 0.0f;
         own[i] = V::keyFactor(args, slot);
       }
-      if (chunk + 1 < chunks)
-        load(chunk + 1);
       float sum = gate[0] + gate[1];
 #pragma unroll
       for (int offset = 1; offset < 32; offset *= 2) {
@@ -149,6 +147,9 @@ template <class V> struct HopperScan {
       if (lane == 0)
         out.total = exp2(total);
       arriveWarp(full(stage));
+      // Behind the arrival, which would otherwise wait for what is loaded here.
+      if (chunk + 1 < chunks)
+        load(chunk + 1);
     }
   }
 

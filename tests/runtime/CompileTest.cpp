@@ -57,6 +57,19 @@ TEST_F(CompileKernels, ArchitectureAndSourceAreInTheKey) {
   EXPECT_EQ(files(), 3);
 }
 
+TEST_F(CompileKernels, AFormOfOneArchitectureIsCompiledForNoOther) {
+  KernelSource source = toyKernel();
+  source.arch = "sm_90a";
+  EXPECT_NO_THROW(kernels.get(source, "sm_90a"));
+  try {
+    kernels.get(source, "sm_80");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "kernel toy is of a form that only sm_90a runs, and was asked for "
+                               "sm_80; ask for its portable form");
+  }
+}
+
 TEST_F(CompileKernels, OnceOnManyThreads) {
   std::vector<Origin> origins(8);
   std::vector<std::thread> threads;

@@ -140,6 +140,22 @@ TEST_F(DatabaseTest, AFolderThatCannotBeWrittenKeepsNothing) {
   EXPECT_TRUE(nowhere.trials(problem, gpu).empty());
 }
 
+TEST_F(DatabaseTest, ATileKeepsItsForm) {
+  const Tile tile{64, 64, 128, 3, 1, 1, Form::sm90a};
+  nlohmann::json json = tile;
+  EXPECT_EQ(json.at("form"), "sm_90a");
+  EXPECT_EQ(json.get<Tile>(), tile);
+  json.erase("form");
+  EXPECT_EQ(json.get<Tile>().form, Form::portable);
+  json["form"] = "sm_70";
+  try {
+    json.get<Tile>();
+    FAIL();
+  } catch (const std::invalid_argument& error) {
+    EXPECT_STREQ(error.what(), "a tile's form is 'sm_70'; it must be portable or sm_90a");
+  }
+}
+
 TEST_F(DatabaseTest, TheEnvironmentNamesTheFolder) {
   test::Variable cache("LATHE_CACHE_DIR", (folder.path / "cache").string());
   {

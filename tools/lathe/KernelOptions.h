@@ -38,7 +38,8 @@ Shape parseShape(const std::string& text);
 /// unknown.
 Family parseFamily(const std::string& text, const Plan& plan, long long tokens);
 
-/// "c16,b64,v64,s2,k1,x1", the parts that are left out taken from `base`. Throws UsageError.
+/// "c16,b64,v64,s2,k1,x1", the parts that are left out taken from `base`, and "sm_90a" for that
+/// form: any text without it means the portable one. Throws UsageError.
 Tile parseTile(const std::string& text, const Tile& base);
 
 /// The architecture named, else that of the first GPU, else sm_90a.
