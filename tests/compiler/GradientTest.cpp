@@ -1,4 +1,5 @@
 // The adjoint of every form against central differences of the interpreter.
+#include "tests/compiler/RandomSpecs.h"
 #include "tests/compiler/Specs.h"
 
 namespace lathe::test {
@@ -132,6 +133,24 @@ TEST_P(SpecGradients, AreCentralDifferences) {
 
 INSTANTIATE_TEST_SUITE_P(Variants, SpecGradients, testing::ValuesIn(specs()),
                          [](const auto& info) { return info.param.name; });
+
+/// Whatever form they take, and whatever their gates: nothing here was written with a pass in mind.
+TEST(Gradients, OfRandomSpecs) {
+  RandomSpec specs(20);
+  int chunked = 0;
+  for (int i = 0; i < 150; ++i) {
+    const std::string text = specs.draw();
+    const CompiledVariant variant = compileOne(text);
+    const Arguments call = randomCall(variant, {1, 9, 2}, {{"K", 3}, {"V", 4}});
+    expectGradients(variant, call, text);
+    if (!variant.has(Stage::chunk))
+      continue;
+    ++chunked;
+    for (int chunk : {1, 4})
+      expectClose(interpret(variant, call, chunk, 1), interpret(variant, call, 0, 1), 1e-11, text);
+  }
+  EXPECT_GT(chunked, 75);
+}
 
 /// Every scalar function, in the token form alone.
 TEST(Gradients, OfEveryFunction) {
