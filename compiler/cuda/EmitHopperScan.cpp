@@ -149,7 +149,7 @@ void HopperScanEmitter::layOut() {
   SharedLayout room;
   stageBytes = panel * (2 * dim(axes.key) / panelColumns + groups);
   room.take(std::size_t(stageBytes) * tile.stages);
-  scoreOffset = room.take(scoreBuffers * panel);
+  scoreOffset = room.take(std::size_t(scoreBuffers) * panel);
   outputOffset = room.take(std::size_t(groups) * panel);
   factorOffset = room.take(std::size_t(factorBytes) * tile.stages);
   slotOffset =
