@@ -40,6 +40,26 @@ void TokenEmitter::check() const {
     refuse("block must be 1 to 64");
 }
 
+bool TokenEmitter::scaled(int index) const {
+  const Node& node = plan.nodes[index];
+  bool cheap = node.op == Op::add || node.op == Op::subtract || node.op == Op::multiply ||
+               node.op == Op::negate;
+  if (family != Family::step || node.kind != Node::Kind::map || node.dims.size() != 1 || !cheap ||
+      analysis.stateDependent(index))
+    return false;
+  return std::count_if(node.args.begin(), node.args.end(),
+                       [&](int arg) { return !plan.nodes[arg].dims.empty(); }) == 1;
+}
+
+bool TokenEmitter::columnsFirst() const {
+  int across = tile.blockV / tile.columns;
+  return family == Family::step && (32 % across == 0 || across % 32 == 0) &&
+         std::none_of(plan.operands.begin(), plan.operands.end(), [&](const Operand& o) {
+           return o.kind == Operand::Kind::state && hasKey(o.dims) &&
+                  (!hasValue(o.dims) || o.dims[0] == axes.value);
+         });
+}
+
 std::vector<int> TokenEmitter::argumentsOf(int index) const {
   const Node& node = plan.nodes[index];
   if (node.kind != Node::Kind::affine)
@@ -110,6 +130,24 @@ void TokenEmitter::prepare() {
                         "float", program.rowElements(n.dims), padded, program.firstElement(n.dims));
   }
   slotOffset = layout.take(sizeof(float) * tile.block * std::max(1, program.slotCount()));
+  if (columnsFirst())
+    splitWarps = kernel.threads / std::max(32, tile.blockV / tile.columns);
+  if (splitWarps > 1)
+    exchangeOffset = layout.take(sizeof(float) * 2 * splitWarps * tile.blockV);
+}
+
+int TokenEmitter::residentBlocks() const {
+  if (family != Family::step)
+    return 1;
+  int length = paddedK / tile.splitK, held = 0;
+  for (const Operand& operand : plan.operands)
+    if (operand.kind == Operand::Kind::state)
+      held += (hasKey(operand.dims) ? length : 1) * (hasValue(operand.dims) ? tile.columns : 1);
+  for (auto [node, offset] : ahead)
+    held += axes.isKey(plan.nodes[node].dims) ? length : tile.columns;
+  constexpr int file = 65536, others = 40, granule = 8;
+  int registers = (held + others + granule - 1) / granule * granule;
+  return std::clamp(file / (registers * kernel.threads), 1, 16);
 }
 
 KernelSource TokenEmitter::emit() {
@@ -138,11 +176,16 @@ KernelSource TokenEmitter::emit() {
   constant("kThreads", kernel.threads);
   constant("kWarps", kernel.threads / 32);
   constant("kSlotOffset", slotOffset);
+  constant("kAcross", tile.blockV / tile.columns);
+  constant("kColumnsFirst", columnsFirst());
+  constant("kFewTokens", family == Family::step);
+  constant("kSplitWarps", splitWarps);
+  constant("kExchangeOffset", exchangeOffset);
   program.write(variant);
   writeState(variant);
   variant.line("};");
   kernel.text = assemble(plan, kernel, {"templates/kernels/tokens.cuh"}, variant,
-                         "lathe::runTokens<lathe::Variant>(args, shared);", 1);
+                         "lathe::runTokens<lathe::Variant>(args, shared);", residentBlocks());
   return kernel;
 }
 

@@ -83,6 +83,13 @@ std::set<int> Analysis::closure(const std::vector<int>& roots,
   return result;
 }
 
+/// How a row program is declared and called.
+static const char* const kRowParameters =
+    "const Args& args, char* shared, int stage, int token, bool valid, int tile, int batch, int "
+    "head, int firstToken, int lane";
+static const char* const kRowArguments =
+    "args, shared, stage, token, valid, tile, batch, head, firstToken, lane";
+
 Program::Program(const Plan& plan, const Signature& signature, const Analysis& analysis, Axes axes,
                  std::function<int(int)> tensorIndex, std::function<int(int)> constantIndex)
     : plan(plan), signature(signature), analysis(analysis), axes(std::move(axes)),
@@ -207,6 +214,8 @@ void writeReduction(Text& text, bool largest, const std::string& name, const std
 void Program::write(Text& text) const {
   writeScalars(text);
   writeScalarProgram(text);
+  writeRows(text);
+  writeMapRows(text);
   writeRowProgram(text);
 }
 
@@ -258,10 +267,38 @@ void Program::writeScalarProgram(Text& text) const {
   text.line("  }");
 }
 
+/// What a warp reads of a token, apart from what it makes of it, so that a kernel can have the
+/// reads in flight while it does something else.
+void Program::writeRows(Text& text) const {
+  text.line("  struct Rows {");
+  Text loads;
+  for (int index : rowNodes()) {
+    const Node& node = plan.nodes[index];
+    if (node.kind != Node::Kind::operand)
+      continue;
+    int length = rowElements(node.dims);
+    text.line("    float n", index, "[rowLength<", length, ">];  // ",
+              plan.operands[node.operand].name);
+    loads.line("      loadRow<", length, ">(n", index, ", ", rowPointer(node.operand), ", ",
+               signature.dims.at(node.dims[0]), " - ", firstElement(node.dims), ", valid, lane);");
+  }
+  text.line("    __device__ __forceinline__ void load(", kRowParameters, ") {");
+  text.append(loads);
+  text.line("    }");
+  text.line("  };");
+}
+
 void Program::writeRowProgram(Text& text) const {
-  text.line("  static __device__ __forceinline__ void rowProgram(const Args& args, char* shared, "
-            "int stage, int token, bool valid, int tile, int batch, int head, int firstToken, int "
-            "lane) {");
+  text.line("  static __device__ __forceinline__ void rowProgram(", kRowParameters, ") {");
+  text.line("    Rows rows;");
+  text.line("    rows.load(", kRowArguments, ");");
+  text.line("    mapRows(rows, ", kRowArguments, ");");
+  text.line("  }");
+}
+
+void Program::writeMapRows(Text& text) const {
+  text.line("  static __device__ __forceinline__ void mapRows(const Rows& rows, ", kRowParameters,
+            ") {");
   if (hasRowProgram())
     text.line("    [[maybe_unused]] float* slots = reinterpret_cast<float*>(shared + kSlotOffset) "
               "+ token;");
@@ -280,13 +317,10 @@ void Program::writeRowProgram(Text& text) const {
           "': a value over two dimensions that does not depend on the state "
           "cannot be computed ahead of it");
     int length = isVector(index) ? rowElements(node.dims) : 0;
-    if (isVector(index))
+    if (isVector(index) && node.kind != Node::Kind::operand)
       text.line("    float ", name, "[rowLength<", length, ">];");
     if (node.kind == Node::Kind::operand) {
-      std::string columns =
-          std::to_string(signature.dims.at(node.dims[0])) + " - " + firstElement(node.dims);
-      text.line("    loadRow<", length, ">(", name, ", ", rowPointer(node.operand), ", ", columns,
-                ", valid, lane);");
+      text.line("    const float(&", name, ")[rowLength<", length, ">] = rows.", name, ";");
     } else if (node.kind == Node::Kind::map && isVector(index)) {
       text.line("#pragma unroll");
       text.line("    for (int i = 0; i < rowLength<", length, ">; ++i)");

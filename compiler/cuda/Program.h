@@ -46,7 +46,8 @@ private:
   std::vector<char> dependent, same, plain;
 };
 
-/// Builds `struct Scalars`, `scalarProgram` and `rowProgram` of a Variant.
+/// Builds `struct Scalars`, `scalarProgram`, `struct Rows`, `mapRows` and `rowProgram` (which loads
+/// rows and maps them) of a Variant.
 class Program {
 public:
   Program(const Plan& plan, const Signature& signature, const Analysis& analysis, Axes axes,
@@ -76,7 +77,7 @@ public:
 
   void clearStores() { stores.clear(); }
 
-  /// Writes the three declarations.
+  /// Writes these declarations.
   void write(Text& text) const;
 
 private:
@@ -90,6 +91,8 @@ private:
   std::set<int> threadNodes() const;
   void writeScalars(Text& text) const;
   void writeScalarProgram(Text& text) const;
+  void writeRows(Text& text) const;
+  void writeMapRows(Text& text) const;
   void writeRowProgram(Text& text) const;
 
   const Plan& plan;

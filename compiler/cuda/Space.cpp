@@ -3,6 +3,7 @@
 #include "compiler/cuda/Families.h"
 
 #include <algorithm>
+#include <array>
 #include <stdexcept>
 
 namespace lathe {
@@ -93,10 +94,11 @@ Cost hopperScanCost(const Plan& plan, const Signature& signature, const Tile& ti
 }
 
 /// Every lane walks its part of the state for every token, and reads the token's vectors from
-/// shared memory as it goes; the barriers of a block are shared by its tokens.
-Cost tokenCost(const Plan& plan, const Signature& signature, const Tile& tile,
+/// shared memory as it goes; the barriers of a block are shared by its tokens. A step is bound by
+/// the memory of the state, which narrow blocks read in small pieces.
+Cost tokenCost(const Plan& plan, Family family, const Signature& signature, const Tile& tile,
                const KernelSource& kernel, const Device& device, long long batchHeads) {
-  constexpr double perElement = 6, vectors = 16, exchange = 30, barriers = 2500;
+  constexpr double perElement = 6, vectors = 16, exchange = 30, barriers = 2500, narrow = 4;
   cuda::Axes axes = cuda::tokenAxes(plan, cuda::Analysis(plan)).axes;
   int length = (signature.dims.at(axes.key) + tile.splitK - 1) / tile.splitK;
   int perChannel = 0;
@@ -113,6 +115,8 @@ Cost tokenCost(const Plan& plan, const Signature& signature, const Tile& tile,
   Occupancy fit = occupancy(kernel, std::min(cost.registers, 255), device, batchHeads);
   double latency = work + 2 * exchange * (splits + 4) + barriers / tile.block;
   double throughput = fit.resident * kernel.threads / 128.0 * work;
+  if (family == Family::step)
+    throughput *= 1 + narrow / std::min(tile.blockV, 32);
   cost.cycles = fit.waves * std::max(latency, throughput);
   return cost;
 }
@@ -121,8 +125,9 @@ Cost tokenCost(const Plan& plan, const Signature& signature, const Tile& tile,
 /// as every candidate costs compile time; the smallest is for dims that would not fit otherwise.
 constexpr int scanBlocks[][2] = {{16, 16}, {16, 32}, {16, 64}, {32, 64}};
 /// Columns of a block, lanes of a column, columns of a lane.
-constexpr int stepSplits[][3] = {{8, 32, 4}, {16, 16, 4}, {32, 16, 4}};
-constexpr int sequentialSplits[][3] = {{16, 16, 4}, {32, 16, 4}, {64, 16, 4}};
+using Splits = std::vector<std::array<int, 3>>;
+const Splits stepSplits = {{16, 32, 4}, {16, 16, 4}, {32, 16, 4}, {64, 16, 4}};
+const Splits sequentialSplits = {{16, 16, 4}, {32, 16, 4}, {64, 16, 4}};
 
 std::vector<Tile> enumerate(const Plan& plan, Family family, const Signature& signature,
                             const Device& device) {
@@ -149,7 +154,7 @@ std::vector<Tile> enumerate(const Plan& plan, Family family, const Signature& si
   }
   cuda::Axes axes = cuda::tokenAxes(plan, cuda::Analysis(plan)).axes;
   int columns = axes.value.empty() ? 1 : signature.dims.at(axes.value);
-  const auto& splits = family == Family::step ? stepSplits : sequentialSplits;
+  const Splits& splits = family == Family::step ? stepSplits : sequentialSplits;
   for (auto [blockV, splitK, laneColumns] : splits)
     if (blockV <= 16 || blockV < columns + blockV / 2)
       tiles.push_back({0, family == Family::step ? 8 : 16, blockV, 1, splitK, laneColumns});
@@ -205,7 +210,7 @@ Candidates candidates(const Plan& plan, Family family, const Signature& signatur
                       ? hopperScanCost(plan, signature, tile, kernel, device, batchHeads)
                   : family == Family::scan
                       ? scanCost(plan, signature, tile, kernel, device, batchHeads)
-                      : tokenCost(plan, signature, tile, kernel, device, batchHeads);
+                      : tokenCost(plan, family, signature, tile, kernel, device, batchHeads);
       if (kernel.sharedBytes > device.sharedPerBlock)
         result.pruned.push_back({tile, std::to_string(kernel.sharedBytes) +
                                            " bytes of shared memory, " + device.arch + " has " +

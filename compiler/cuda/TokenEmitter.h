@@ -23,9 +23,19 @@ private:
   int dim(const std::string& name) const { return name.empty() ? 1 : signature.dims.at(name); }
   /// Whether a node is computed token by token rather than ahead, for a block of tokens.
   bool late(int node) const {
-    return analysis.stateDependent(node) || plan.nodes[node].dims.size() > 1;
+    return analysis.stateDependent(node) || plan.nodes[node].dims.size() > 1 || scaled(node);
   }
+  /// Whether a node is one vector with scalars added or multiplied, which costs less to do again
+  /// for each lane of a step than to keep beside that vector.
+  bool scaled(int node) const;
+  /// Whether lanes of a warp are neighbours along the columns rather than along the channels. Not
+  /// with a normaliser: its sums, over all columns of a head at once, would pass through more
+  /// warps.
+  bool columnsFirst() const;
   void check() const;
+  /// Thread blocks that a multiprocessor should have room for: what the state and the vectors of a
+  /// token need of its registers decides, as bytes in flight are what a step lives on.
+  int residentBlocks() const;
   void prepare();
   std::set<int> lateNodes() const;
   std::vector<int> argumentsOf(int node) const;
@@ -55,7 +65,8 @@ private:
   std::vector<int> roots;
   std::map<int, int> ahead;  ///< Offset of the rows of each vector that is computed ahead.
   SharedLayout layout;
-  int slotOffset = 0;
+  int slotOffset = 0, exchangeOffset = 0;
+  int splitWarps = 1;  ///< Warps that share a column.
 };
 
 }  // namespace lathe::cuda

@@ -35,14 +35,18 @@ void TokenEmitter::loops(Text& text, const std::vector<std::string>& dims) const
 void TokenEmitter::writeReduced(Text& text, const std::string& name,
                                 const std::vector<std::string>& dims, bool largest,
                                 const std::string& value) const {
-  std::string target = name + (hasValue(dims) ? "[c]" : "");
-  declare(text, name, dims);
+  std::string all = hasValue(dims) ? name : name + "_all";
+  std::string target = all + (hasValue(dims) ? "[c]" : "[0]");
+  text.line("    float ", all, "[", hasValue(dims) ? "kColumns" : "1", "];");
   if (hasValue(dims))
     text.line(kEachColumn, " {");
   writeReduction(text, largest, target, value, "inside(i)", "kLength");
-  text.line("    ", target, " = ", largest ? "max" : "sum", "OverSplit<Variant>(", target, ");");
   if (hasValue(dims))
     text.line("    }");
+  text.line("    combineOverSplit<Variant, ", largest ? "true" : "false", ">(", all,
+            ", shared, turn);");
+  if (!hasValue(dims))
+    text.line("    float ", name, " = ", all, "[0];");
 }
 
 void TokenEmitter::writeAffine(Text& text, int index) const {
@@ -175,14 +179,18 @@ void TokenEmitter::writeTransfer(Text& text, bool load) const {
               tensorIndex(kernel.tensors, i, load ? Role::initial : Role::final), "];");
     text.line("      ", type, "* data = tensor.data ? tensor.at<", type,
               ">(batch, head) : nullptr;");
-    if (keyed)
+    if (keyed && !(spread && keyFirst))
       text.line(kEachChannel);
     std::string mine = keyed ? "inside(i)" : load ? "true" : "part == 0";
-    if (spread && (keyFirst || !keyed)) {
-      std::string row = "data + " + channel + " * kV + column";
-      std::string element = name + (keyed ? "[i]" : "");
-      text.line("      ", load ? "loadNeighbours(" : "storeNeighbours(", load ? element : row, ", ",
-                load ? row : element, ", data && ", mine, " ? kV - column : 0);");
+    if (spread && keyFirst) {
+      std::string rows = "data + part * kV + column";
+      text.line("      ", load ? "loadRows<kSplitK * kV>(" : "storeRows<kSplitK * kV>(",
+                load ? name : rows, ", ", load ? rows : name,
+                ", channels(), data ? kV - column : 0);");
+    } else if (spread && !keyed) {
+      text.line("      ", load ? "loadNeighbours(" : "storeNeighbours(",
+                load ? name : "data + column", ", ", load ? "data + column" : name, ", data && ",
+                mine, " ? kV - column : 0);");
     } else if (spread) {
       text.line(kEachColumn);
       std::string inside = "data && " + mine + " && column + c < kV";
@@ -206,12 +214,15 @@ void TokenEmitter::writeTransfer(Text& text, bool load) const {
 
 void TokenEmitter::writeState(Text& text) const {
   text.line("  struct State {");
-  text.line("    int local, column, part;");
+  text.line("    int local, column, part, turn;");
   for (int i = 0; i < int(plan.operands.size()); ++i)
     if (plan.operands[i].kind == Operand::Kind::state)
       declare(text, "s" + std::to_string(i), plan.operands[i].dims);
   text.line("    __device__ __forceinline__ bool inside(int i) const {");
   text.line("      return kK % kSplitK == 0 || i * kSplitK + part < kK;\n    }");
+  text.line("    __device__ __forceinline__ int channels() const {");
+  text.line(
+      "      return kK % kSplitK == 0 ? kLength : (kK - part + kSplitK - 1) / kSplitK;\n    }");
   text.line("    __device__ __forceinline__ void load(const Args& args, int batch, int head) {");
   writeTransfer(text, true);
   text.line("    }");

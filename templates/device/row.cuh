@@ -66,3 +66,57 @@ __device__ __forceinline__ void storeNeighbours(T* target, const float (&x)[N], 
         target[i] = fromFloat<T>(x[i]);
   }
 }
+
+/// ROWS rows of N neighbouring elements, PITCH elements apart, of which `rows` and `columns` exist;
+/// others read as 0. All are in flight together where the addresses allow one access a row.
+template <int PITCH, int ROWS, int N, class T>
+__device__ __forceinline__ void loadRows(float (&x)[ROWS][N], const T* source, int rows,
+                                         int columns) {
+  struct __align__(N * sizeof(T)) Pack {
+    T elements[N];
+  };
+  if (PITCH % N == 0 && columns >= N && uint64(source) % sizeof(Pack) == 0) {
+    Pack packs[ROWS];
+#pragma unroll
+    for (int i = 0; i < ROWS; ++i)
+      if (i < rows)
+        packs[i] = *reinterpret_cast<const Pack*>(source + i * PITCH);
+#pragma unroll
+    for (int i = 0; i < ROWS; ++i)
+#pragma unroll
+      for (int n = 0; n < N; ++n)
+        x[i][n] = i < rows ? toFloat(packs[i].elements[n]) : 0.0f;
+  } else {
+#pragma unroll
+    for (int i = 0; i < ROWS; ++i)
+#pragma unroll
+      for (int n = 0; n < N; ++n)
+        x[i][n] = i < rows && n < columns ? toFloat(source[i * PITCH + n]) : 0.0f;
+  }
+}
+
+template <int PITCH, int ROWS, int N, class T>
+__device__ __forceinline__ void storeRows(T* target, const float (&x)[ROWS][N], int rows,
+                                          int columns) {
+  struct __align__(N * sizeof(T)) Pack {
+    T elements[N];
+  };
+  if (PITCH % N == 0 && columns >= N && uint64(target) % sizeof(Pack) == 0) {
+#pragma unroll
+    for (int i = 0; i < ROWS; ++i) {
+      Pack pack;
+#pragma unroll
+      for (int n = 0; n < N; ++n)
+        pack.elements[n] = fromFloat<T>(x[i][n]);
+      if (i < rows)
+        *reinterpret_cast<Pack*>(target + i * PITCH) = pack;
+    }
+  } else {
+#pragma unroll
+    for (int i = 0; i < ROWS; ++i)
+#pragma unroll
+      for (int n = 0; n < N; ++n)
+        if (i < rows && n < columns)
+          target[i * PITCH + n] = fromFloat<T>(x[i][n]);
+  }
+}

@@ -8,7 +8,7 @@ struct Tensor {
   int headGroup, padding;
 
   template <class T> __device__ __forceinline__ T* at(int b, int h) const {
-    return static_cast<T*>(data) + b * batch + (h / headGroup) * head;
+    return static_cast<T*>(data) + b * batch + (headGroup == 1 ? h : h / headGroup) * head;
   }
 };
 

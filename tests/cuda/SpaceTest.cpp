@@ -107,5 +107,15 @@ TEST(Space, FewHeadsTakeNarrowerBlocks) {
   EXPECT_LT(few, many);
 }
 
+/// A step of many heads is bound by memory, which whole lines of a row serve best; one of few heads
+/// is spread over more multiprocessors.
+TEST(Space, StepsOfManyHeadsReadWholeLines) {
+  Plan plan = libraryPlan("gated_delta_net");
+  Signature signature = signatureOf(plan, 128, 128);
+  Device device = knownDevice("sm_90a");
+  EXPECT_EQ(candidates(plan, Family::step, signature, device, 2048).tiles.front().blockV, 32);
+  EXPECT_EQ(candidates(plan, Family::step, signature, device, 32).tiles.front().blockV, 16);
+}
+
 }  // namespace
 }  // namespace lathe::test
