@@ -188,7 +188,7 @@ Slot slotOf(const Plan& plan, const KernelSource::Slot& slot, const Signature& s
 }
 
 std::size_t bytes(std::size_t tensors, std::size_t constants) {
-  std::size_t bytes = tensors * sizeof(KernelTensor) + 4 * sizeof(std::int32_t) +
+  std::size_t bytes = sizeof(KernelSizes) + tensors * sizeof(KernelTensor) +
                       std::max<std::size_t>(1, constants) * sizeof(float);
   return (bytes + 7) / 8 * 8;
 }
@@ -243,6 +243,10 @@ KernelTensor pack(const Slot& slot, const TensorView& tensor, std::int64_t heads
     packed.batch = stride(0);
   if (slot.leading == 3)
     packed.token = stride(1);
+  if (slot.kind == Kind::state && !slot.dims.empty()) {
+    packed.token = stride(slot.leading);
+    packed.inner = slot.dims.size() > 1 ? std::int32_t(stride(slot.leading + 1)) : 1;
+  }
   if (std::int64_t own = tensor.shape[head]; own > 0)
     packed.headGroup = std::int32_t(heads / own);
   return packed;

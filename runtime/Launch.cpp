@@ -73,15 +73,18 @@ LaunchPlan Binder::bind(std::span<const TensorView> given, std::span<const float
   plan.argumentBytes = binding::bytes(expected.size(), constants.size());
   std::byte* at = plan.argument.data();
   std::memset(at, 0, plan.argumentBytes);
+  const KernelSizes call{.batch = std::int32_t(sizes.batch),
+                         .tokens = std::int32_t(sizes.tokens),
+                         .heads = std::int32_t(sizes.heads),
+                         .tiles = tiles};
+  std::memcpy(at, &call, sizeof(call));
+  at += sizeof(call);
   for (std::size_t i = 0; i < expected.size(); ++i, at += sizeof(KernelTensor)) {
     KernelTensor tensor = binding::pack(expected[i], given[i], sizes.heads);
     std::memcpy(at, &tensor, sizeof(tensor));
   }
-  const std::int32_t numbers[] = {std::int32_t(sizes.batch), std::int32_t(sizes.tokens),
-                                  std::int32_t(sizes.heads), tiles};
-  std::memcpy(at, numbers, sizeof(numbers));
   if (!values.empty())
-    std::memcpy(at + sizeof(numbers), values.data(), values.size_bytes());
+    std::memcpy(at, values.data(), values.size_bytes());
   return plan;
 }
 

@@ -97,12 +97,11 @@ std::string assemble(const Plan& plan, const KernelSource& kernel,
   text.line("// Launch: grid batch * heads * ", kernel.tilesPerHead, ", block ", kernel.threads,
             ", dynamic shared memory ", kernel.sharedBytes, " bytes.");
   text.line("namespace lathe {");
-  for (const char* path : {"types", "math", "mma", "tensor", "row"})
+  for (const char* path : {"types", "math", "mma", "sequence", "tensor", "row"})
     appendTemplate(text, std::string("templates/device/") + path + ".cuh");
   text.line("#line 1 \"arguments of ", plan.variant, "\"");
-  text.line("struct Args {");
+  text.line("struct Args : Sizes {");
   text.line("  Tensor tensors[", kernel.tensors.size(), "];");
-  text.line("  int batch, tokens, heads, tiles;");
   text.line("  float constants[", kernel.constants.empty() ? 1 : kernel.constants.size(), "];");
   text.line("};");
   for (const std::string& path : templates)

@@ -71,7 +71,7 @@ void ScanEmitter::writeCopies(Text& text) const {
     members.line("    int64 stride", x, ";");
     members.line("    int columns", x, ", alignment", x, ";");
     start.line("      source", x, " = args.tensors[", tensor, "].at<const ", type,
-               ">(batch, head) + ", firstColumn(ofKey), ";");
+               ">(sequence, head) + ", firstColumn(ofKey), ";");
     start.line("      stride", x, " = args.tensors[", tensor, "].token;");
     start.line("      columns", x, " = ", dim(plan.operands[operand].dims[0]), " - ",
                firstColumn(ofKey), ";");
@@ -83,8 +83,8 @@ void ScanEmitter::writeCopies(Text& text) const {
                ", alignment", x, ", thread);");
   }
   text.append(members);
-  text.line(
-      "    __device__ __forceinline__ Copies(const Args& args, int batch, int head, int tile) {");
+  text.line("    __device__ __forceinline__ Copies(const Args& args, const Sequence& sequence, int "
+            "head, int tile) {");
   text.append(start);
   text.line("    }");
   text.line("    __device__ __forceinline__ void issue(char* shared, int stage, int firstToken, "

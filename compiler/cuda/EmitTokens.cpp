@@ -103,7 +103,7 @@ void TokenEmitter::prepare() {
     std::string row = tensor + ".at<const " + type + ">(";
     row += o.kind == Operand::Kind::param
                ? "0, head)"
-               : "batch, head) + int64(firstToken + token) * " + tensor + ".token";
+               : "sequence, head) + int64(firstToken + token) * " + tensor + ".token";
     return row + " + " + program.firstElement(o.dims);
   };
   std::vector<int> wanted = roots;

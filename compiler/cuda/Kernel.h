@@ -44,19 +44,35 @@ struct Tile {
 
 std::string toString(const Tile& tile);  ///< "c16 b64 v64 s2 k1 x1", and " sm_90a" behind
 
-/// One strided operand of a launch, as the kernel sees it. Strides count elements; the last axis is
-/// contiguous.
+/// What a launch is told of its call beside the tensors.
+struct KernelSizes {
+  std::int32_t batch = 0;   ///< Sequences.
+  std::int32_t tokens = 0;  ///< Of each sequence, or of all together where `sequences` is given.
+  std::int32_t heads = 0, tiles = 1;
+  std::int32_t segments = 1;  ///< Parts of a sequence that run at the same time.
+  std::int32_t wide = 0;      ///< Which lists are int64, not int32: 1 sequences, 2 slots.
+  const void* sequences =
+      nullptr;  ///< cu_seqlens [batch + 1]: sequence i has tokens from i to i + 1.
+  const void* slots =
+      nullptr;  ///< [batch]: the row of each sequence in its states; negative: none.
+  void* workspace = nullptr;
+};
+static_assert(sizeof(KernelSizes) == 48);
+
+/// One strided operand of a launch, as the kernel sees it. Strides count elements; the last axis of
+/// all but states is contiguous.
 struct KernelTensor {
   void* data = nullptr;
-  std::int64_t batch = 0, token = 0, head = 0;
+  std::int64_t batch = 0;
+  std::int64_t token = 0;  ///< Of a state: the stride of its first own axis.
+  std::int64_t head = 0;
   std::int32_t headGroup = 1;  ///< Heads of the launch that share one head of this operand.
-  std::int32_t padding = 0;
+  std::int32_t inner = 0;      ///< The stride of a state's second own axis.
 };
 static_assert(sizeof(KernelTensor) == 40);
 
-/// A generated kernel. It takes one argument by value: `KernelTensor tensors[tensorCount]` in the
-/// order of `tensors`, then `int32 batch, tokens, heads, tiles`, then `float constants[max(1,
-/// constantCount)]`.
+/// A generated kernel. It takes one argument by value: `KernelSizes`, `KernelTensor
+/// tensors[tensorCount]` in the order of `tensors`, then `float constants[max(1, constantCount)]`.
 struct KernelSource {
   /// Which tensor stands at a place of the argument: an operand, and of a state its initial or its
   /// final value.

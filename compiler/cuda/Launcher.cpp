@@ -66,15 +66,18 @@ std::string launcher(const Plan& plan, const Signature& signature, const KernelS
     case Operand::Kind::param:
       text.line("      0, 0, ", size, ", 1, 0};");
       break;
-    case Operand::Kind::state:
-      text.line("      ", size, "ll * heads, 0, ", size, ", 1, 0};");
+    case Operand::Kind::state: {
+      const std::vector<std::string>& dims = plan.operands[slot.operand].dims;
+      int inner = dims.size() > 1 ? signature.dims.at(dims.back()) : 1;
+      text.line("      ", size, "ll * heads, ", inner, ", ", size, ", 1, 1};");
       break;
+    }
     default:
       text.line("      ", size, "ll * heads * tokens, ", size, "ll * heads, ", size, ", 1, 0};");
     }
   }
   text.line("  args.batch = batch;\n  args.tokens = tokens;\n  args.heads = heads;");
-  text.line("  args.tiles = ", kernel.tilesPerHead, ";");
+  text.line("  args.tiles = ", kernel.tilesPerHead, ";\n  args.segments = 1;");
   for (size_t i = 0; i < defaults.size(); ++i)
     text.line("  args.constants[", i, "] = ", cuda::literal(defaults[i]), ";  // ",
               plan.operands[kernel.constants[i]].name);

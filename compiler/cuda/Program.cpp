@@ -85,10 +85,10 @@ std::set<int> Analysis::closure(const std::vector<int>& roots,
 
 /// How a row program is declared and called.
 static const char* const kRowParameters =
-    "const Args& args, char* shared, int stage, int token, bool valid, int tile, int batch, int "
-    "head, int firstToken, int lane";
+    "const Args& args, char* shared, int stage, int token, bool valid, int tile, "
+    "const Sequence& sequence, int head, int firstToken, int lane";
 static const char* const kRowArguments =
-    "args, shared, stage, token, valid, tile, batch, head, firstToken, lane";
+    "args, shared, stage, token, valid, tile, sequence, head, firstToken, lane";
 
 Program::Program(const Plan& plan, const Signature& signature, const Analysis& analysis, Axes axes,
                  std::function<int(int)> tensorIndex, std::function<int(int)> constantIndex)
@@ -235,11 +235,11 @@ void Program::writeScalars(Text& text) const {
                  ">(0, head));");
     else
       loads.line("      n", index, " = valid ? toFloat(args.tensors[", tensor, "].at<const ", type,
-                 ">(batch, head)[int64(token) * args.tensors[", tensor, "].token]) : 0.0f;");
+                 ">(sequence, head)[int64(token) * args.tensors[", tensor, "].token]) : 0.0f;");
   }
-  text.line(
-      "    __device__ __forceinline__ void load(const Args& args, int batch, int head, int token, "
-      "bool valid) {");
+  text.line("    __device__ __forceinline__ void load(const Args& args, const Sequence& sequence, "
+            "int head, int token, "
+            "bool valid) {");
   text.append(loads);
   text.line("    }");
   text.line("  };");

@@ -18,16 +18,16 @@ void writeStateAccess(Text& text, const std::vector<KernelSource::Slot>& slots,
   auto pointer = [&](const char* name, Role role) {
     int first = tensorIndex(slots, states[0], role);
     int second = states.size() > 1 ? tensorIndex(slots, states[1], role) : first;
-    text.line("  template <int I> static __device__ __forceinline__ State<I>* ", name,
-              "(const Args& args, int batch, int head) {");
+    text.line("  template <int I> static __device__ __forceinline__ StateView<State<I>> ", name,
+              "(const Args& args, const Sequence& sequence, int head) {");
     text.line("    const Tensor& tensor = args.tensors[I == 0 ? ", first, " : ", second, "];");
-    text.line("    return tensor.data ? tensor.at<State<I>>(batch, head) : nullptr;");
+    text.line("    State<I>* data = tensor.stateAt<State<I>>(sequence, head);");
+    text.line("    return {data, ",
+              keyFirst ? "tensor.token, tensor.inner" : "tensor.inner, tensor.token", "};");
     text.line("  }");
   };
   pointer("initialState", Role::initial);
   pointer("finalState", Role::final);
-  text.line("  static __device__ __forceinline__ int stateOffset(int d, int v) { return ",
-            keyFirst ? "d * kV + v" : "v * kK + d", "; }");
 }
 
 void writeOutputAccess(Text& text, const std::vector<KernelSource::Slot>& slots,

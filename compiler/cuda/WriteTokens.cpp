@@ -116,7 +116,7 @@ void TokenEmitter::writeOutput(Text& text, int operand) const {
                                 "' spans two dimensions; kernels write one");
   text.line("    {");
   text.line("      ", type, "* row = ", tensor, ".at<", type,
-            ">(batch, head) + int64(firstToken + token) * ", tensor, ".token;");
+            ">(sequence, head) + int64(firstToken + token) * ", tensor, ".token;");
   declare(text, "y", output.dims);
   loops(text, output.dims);
   text.line("      ", element("y", output.dims), " = ", argument(output.value), ";");
@@ -136,7 +136,7 @@ void TokenEmitter::writeOutput(Text& text, int operand) const {
 void TokenEmitter::writeAdvance(Text& text) const {
   text.line(
       "    __device__ __forceinline__ void advance(const Args& args, char* shared, int token, "
-      "int batch, int head, int firstToken) {");
+      "const Sequence& sequence, int head, int firstToken) {");
   text.line("    [[maybe_unused]] const float* slots = reinterpret_cast<const float*>(shared + "
             "kSlotOffset) + token;");
   for (auto [node, offset] : ahead) {
@@ -177,8 +177,7 @@ void TokenEmitter::writeTransfer(Text& text, bool load) const {
     text.line("    {");
     text.line("      const Tensor& tensor = args.tensors[",
               tensorIndex(kernel.tensors, i, load ? Role::initial : Role::final), "];");
-    text.line("      ", type, "* data = tensor.data ? tensor.at<", type,
-              ">(batch, head) : nullptr;");
+    text.line("      ", type, "* data = tensor.stateAt<", type, ">(sequence, head);");
     if (keyed && !(spread && keyFirst))
       text.line(kEachChannel);
     std::string mine = keyed ? "inside(i)" : load ? "true" : "part == 0";
@@ -223,10 +222,12 @@ void TokenEmitter::writeState(Text& text) const {
   text.line("    __device__ __forceinline__ int channels() const {");
   text.line(
       "      return kK % kSplitK == 0 ? kLength : (kK - part + kSplitK - 1) / kSplitK;\n    }");
-  text.line("    __device__ __forceinline__ void load(const Args& args, int batch, int head) {");
+  text.line("    __device__ __forceinline__ void load(const Args& args, const Sequence& sequence, "
+            "int head) {");
   writeTransfer(text, true);
   text.line("    }");
-  text.line("    __device__ __forceinline__ void store(const Args& args, int batch, int head) {");
+  text.line("    __device__ __forceinline__ void store(const Args& args, const Sequence& sequence, "
+            "int head) {");
   writeTransfer(text, false);
   text.line("    }");
   writeAdvance(text);

@@ -4,11 +4,19 @@
 /// contiguous.
 struct Tensor {
   void* data;
-  int64 batch, token, head;
-  int headGroup, padding;
+  int64 batch, token, head;  ///< Of a state, `token` is the stride of its first own axis.
+  int headGroup, inner;      ///< inner: the stride of a state's second own axis.
 
-  template <class T> __device__ __forceinline__ T* at(int b, int h) const {
+  template <class T> __device__ __forceinline__ T* at(int64 b, int h) const {
     return static_cast<T*>(data) + b * batch + (headGroup == 1 ? h : h / headGroup) * head;
+  }
+  /// The first token of a sequence.
+  template <class T> __device__ __forceinline__ T* at(const Sequence& sequence, int h) const {
+    return at<T>(sequence.batch, h) + sequence.first * token;
+  }
+  /// The state of a sequence, null where the call passes none.
+  template <class T> __device__ __forceinline__ T* stateAt(const Sequence& sequence, int h) const {
+    return data && sequence.slot >= 0 ? at<T>(sequence.slot, h) : nullptr;
   }
 };
 

@@ -16,7 +16,7 @@ template <class V> struct Scan {
   const int thread = threadIdx.x, warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   const int tile = blockIdx.x % V::kTiles;
   const int head = blockIdx.x / V::kTiles % args.heads;
-  const int batch = blockIdx.x / V::kTiles / args.heads;
+  const Sequence sequence = args.sequence(blockIdx.x / V::kTiles / args.heads);
   const int column =
       tile * V::kBlockV + warp * 16;  ///< Of this warp's first row of the transposed state.
   float state[V::kPaddedK / 8][4];
@@ -43,33 +43,33 @@ template <class V> struct Scan {
   }
 
   __device__ __forceinline__ void loadState() {
-    const auto* initial = V::template initialState<0>(args, batch, head);
+    const auto initial = V::template initialState<0>(args, sequence, head);
     eachStateElement([&](int d, int v, float& s) {
-      s = initial && d < V::kK && v < V::kV ? toFloat(initial[V::stateOffset(d, v)]) : 0.0f;
+      s = initial && d < V::kK && v < V::kV ? toFloat(initial(d, v)) : 0.0f;
     });
     if constexpr (V::kNormaliser) {
-      const auto* sum = V::template initialState<1>(args, batch, head);
+      const auto sum = V::template initialState<1>(args, sequence, head);
 #pragma unroll
       for (int i = 0; i < V::kNormaliserLength; ++i) {
         int d = (i * V::kWarps + warp) * 32 + lane;
-        normaliser[i] = sum && d < V::kK ? toFloat(sum[d]) : 0.0f;
+        normaliser[i] = sum && d < V::kK ? toFloat(sum(d, 0)) : 0.0f;
       }
     }
   }
 
   __device__ __forceinline__ void storeState() {
-    if (auto* last = V::template finalState<0>(args, batch, head))
+    if (auto last = V::template finalState<0>(args, sequence, head))
       eachStateElement([&](int d, int v, float& s) {
         if (d < V::kK && v < V::kV)
-          last[V::stateOffset(d, v)] = fromFloat<typename V::template State<0>>(s);
+          last(d, v) = fromFloat<typename V::template State<0>>(s);
       });
     if constexpr (V::kNormaliser) {
-      auto* sum = V::template finalState<1>(args, batch, head);
+      auto sum = V::template finalState<1>(args, sequence, head);
 #pragma unroll
       for (int i = 0; i < V::kNormaliserLength; ++i) {
         int d = (i * V::kWarps + warp) * 32 + lane;
         if (sum && tile == 0 && d < V::kK)
-          sum[d] = fromFloat<typename V::template State<1>>(normaliser[i]);
+          sum(d, 0) = fromFloat<typename V::template State<1>>(normaliser[i]);
       }
     }
   }
@@ -202,7 +202,7 @@ template <class V> struct Scan {
     if constexpr (I < V::kOutputs) {
       using Out = typename V::template Output<I>;
       const Tensor& tensor = V::template outputTensor<I>(args);
-      Out* base = tensor.template at<Out>(batch, head) + int64(firstToken) * tensor.token;
+      Out* base = tensor.template at<Out>(sequence, head) + int64(firstToken) * tensor.token;
       bool paired = sizeof(Out) == 2 && rowAlignment<Out>(tensor) >= 4;
 #pragma unroll
       for (int n = 0; n < V::kChunk / 8; ++n) {
@@ -251,7 +251,7 @@ template <class V> struct Scan {
     if constexpr (V::kRowProgram) {
 #pragma unroll 1
       for (int token = warp; token < V::kBlock; token += V::kWarps)
-        V::rowProgram(args, shared, stage, token, token < rows, tile, batch, head, firstToken,
+        V::rowProgram(args, shared, stage, token, token < rows, tile, sequence, head, firstToken,
                       lane);
       __syncthreads();
     }
@@ -279,15 +279,15 @@ template <class V> struct Scan {
   }
 
   __device__ __forceinline__ void run() {
-    int blocks = (args.tokens + V::kBlock - 1) / V::kBlock;
-    typename V::Copies copies(args, batch, head, tile);
+    int blocks = (sequence.tokens + V::kBlock - 1) / V::kBlock;
+    typename V::Copies copies(args, sequence, head, tile);
     typename V::Scalars scalars[(V::kBlock + V::kThreads - 1) / V::kThreads];
     loadState();
     // The first kStages rounds only fill the pipeline; one round a block follows.
 #pragma unroll 1
     for (int block = -V::kStages; block < blocks; ++block) {
       int firstToken = block * V::kBlock;
-      int rows = min(V::kBlock, args.tokens - firstToken);
+      int rows = min(V::kBlock, sequence.tokens - firstToken);
 #pragma unroll
       for (int i = 0; i * V::kThreads < V::kBlock; ++i) {
         int token = i * V::kThreads + thread;
@@ -295,7 +295,7 @@ template <class V> struct Scan {
           V::scalarProgram(args, scalars[i], floats(V::kSlotOffset) + token, head,
                            firstToken + token, token < rows);
         int next = firstToken + V::kBlock + token;
-        scalars[i].load(args, batch, head, next, next >= 0 && next < args.tokens);
+        scalars[i].load(args, sequence, head, next, next >= 0 && next < sequence.tokens);
       }
       if (block >= 0) {
         waitCopies<V::kStages - 1>();
@@ -305,8 +305,8 @@ template <class V> struct Scan {
       }
       int ahead = block + V::kStages;
       if (ahead < blocks)
-        copies.issue(shared, ahead % V::kStages, ahead * V::kBlock, args.tokens - ahead * V::kBlock,
-                     thread);
+        copies.issue(shared, ahead % V::kStages, ahead * V::kBlock,
+                     sequence.tokens - ahead * V::kBlock, thread);
       commitCopies();
     }
     storeState();

@@ -28,8 +28,8 @@ template <class V> struct HopperScan {
   const int warp = threadIdx.x / 32 % 4, lane = threadIdx.x % 32;
   const int tile = blockIdx.x % V::kTiles;
   const int head = blockIdx.x / V::kTiles % args.heads;
-  const int batch = blockIdx.x / V::kTiles / args.heads;
-  const int chunks = (args.tokens + V::kChunk - 1) / V::kChunk;
+  const Sequence sequence = args.sequence(blockIdx.x / V::kTiles / args.heads);
+  const int chunks = (sequence.tokens + V::kChunk - 1) / V::kChunk;
 
   __device__ __forceinline__ char* query(int stage) const {
     return shared + stage * V::kStageBytes;
@@ -68,13 +68,13 @@ template <class V> struct HopperScan {
   template <int PANELS>
   __device__ __forceinline__ void copyOperand(const Tensor& tensor, int column, int offset) {
     constexpr int kPieces = PANELS * 8, kRowsAtOnce = 32 / kPieces;
-    const Element* source = tensor.template at<const Element>(batch, head) + column;
+    const Element* source = tensor.template at<const Element>(sequence, head) + column;
     bool aligned = rowAlignment<Element>(tensor) == 16;
     int piece = lane % kPieces, firstRow = lane / kPieces;
     int64 step = kRowsAtOnce * tensor.token;
 #pragma unroll 1
     for (int chunk = 0; chunk < chunks; ++chunk) {
-      int stage = chunk % V::kStages, rows = args.tokens - chunk * V::kChunk;
+      int stage = chunk % V::kStages, rows = sequence.tokens - chunk * V::kChunk;
       char* panel = shared + stage * V::kStageBytes + offset + piece / 8 * kPanel;
       const Element* from =
           source + (int64(chunk) * V::kChunk + firstRow) * tensor.token + piece * 8;
@@ -110,7 +110,7 @@ template <class V> struct HopperScan {
 #pragma unroll
       for (int i = 0; i < 2; ++i) {
         int token = chunk * V::kChunk + lane * 2 + i;
-        scalars[i].load(args, batch, head, token, token < args.tokens);
+        scalars[i].load(args, sequence, head, token, token < sequence.tokens);
       }
     };
     load(0);
@@ -123,8 +123,8 @@ template <class V> struct HopperScan {
       for (int i = 0; i < 2; ++i) {
         int position = chunk * V::kChunk + lane * 2 + i;
         float* slot = slots(stage) + lane * 2 + i;
-        V::scalarProgram(args, scalars[i], slot, head, position, position < args.tokens);
-        gate[i] = V::kDecay == Decay::scalar && position < args.tokens
+        V::scalarProgram(args, scalars[i], slot, head, position, position < sequence.tokens);
+        gate[i] = V::kDecay == Decay::scalar && position < sequence.tokens
                       ? V::logDecay(args, slot) * kLog2E
                       : 0.0f;
         own[i] = V::keyFactor(args, slot);
@@ -227,7 +227,7 @@ template <class V> struct HopperScan {
                                               int group) {
     using Out = typename V::template Output<0>;
     const Tensor& tensor = V::template outputTensor<0>(args);
-    int firstToken = chunk * V::kChunk, rows = args.tokens - firstToken;
+    int firstToken = chunk * V::kChunk, rows = sequence.tokens - firstToken;
     int column = tile * V::kBlockV + group * kPanelColumns + warp * 16;
     char* room = shared + V::kOutputOffset + (group * 4 + warp) * V::kChunk * 32;
     const char* values = value(stage) + group * kPanel;
@@ -253,7 +253,7 @@ template <class V> struct HopperScan {
                              packed[n][0], packed[n][1], packed[n + 1][0], packed[n + 1][1]);
     __syncwarp();
     bool aligned = rowAlignment<Out>(tensor) == 16;
-    Out* target = tensor.template at<Out>(batch, head) + column + lane % 2 * 8;
+    Out* target = tensor.template at<Out>(sequence, head) + column + lane % 2 * 8;
 #pragma unroll
     for (int i = 0; i < V::kChunk / 16; ++i) {
       int token = i * 16 + lane / 2;
@@ -275,10 +275,9 @@ template <class V> struct HopperScan {
   /// 64 columns of V through the whole sequence.
   __device__ __forceinline__ void advance(int group) {
     float state[kKeyPanels][8][4];
-    const auto* initial = V::template initialState<0>(args, batch, head);
-    eachStateElement(state, group, [&](int d, int v, float& s) {
-      s = initial ? toFloat(initial[V::stateOffset(d, v)]) : 0.0f;
-    });
+    const auto initial = V::template initialState<0>(args, sequence, head);
+    eachStateElement(state, group,
+                     [&](int d, int v, float& s) { s = initial ? toFloat(initial(d, v)) : 0.0f; });
 #pragma unroll 1
     for (int chunk = 0; chunk < chunks; ++chunk) {
       int stage = chunk % V::kStages, buffer = chunk % kScoreBuffers;
@@ -348,9 +347,9 @@ template <class V> struct HopperScan {
       wgmmaWait<0>();
       arriveWarp(empty(stage));
     }
-    if (auto* last = V::template finalState<0>(args, batch, head))
+    if (auto last = V::template finalState<0>(args, sequence, head))
       eachStateElement(state, group, [&](int d, int v, float& s) {
-        last[V::stateOffset(d, v)] = fromFloat<typename V::template State<0>>(s);
+        last(d, v) = fromFloat<typename V::template State<0>>(s);
       });
   }
 

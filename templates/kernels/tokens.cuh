@@ -48,17 +48,17 @@ template <class V> __device__ __forceinline__ void runTokens(const Args& args, c
   const int thread = threadIdx.x, warp = thread / 32, lane = thread % 32;
   const int tile = blockIdx.x % V::kTiles;
   const int head = blockIdx.x / V::kTiles % args.heads;
-  const int batch = blockIdx.x / V::kTiles / args.heads;
+  const Sequence sequence = args.sequence(blockIdx.x / V::kTiles / args.heads);
   float* slots = reinterpret_cast<float*>(shared + V::kSlotOffset);
   typename V::State state;
   state.turn = 0;
   state.part = V::kColumnsFirst ? thread / V::kAcross : thread % V::kSplitK;
   state.local = (V::kColumnsFirst ? thread % V::kAcross : thread / V::kSplitK) * V::kColumns;
   state.column = tile * V::kBlockV + state.local;
-  state.load(args, batch, head);
+  state.load(args, sequence, head);
 #pragma unroll 1
-  for (int firstToken = 0; firstToken < args.tokens; firstToken += V::kBlock) {
-    int rows = min(V::kBlock, args.tokens - firstToken);
+  for (int firstToken = 0; firstToken < sequence.tokens; firstToken += V::kBlock) {
+    int rows = min(V::kBlock, sequence.tokens - firstToken);
     if (firstToken > 0)
       __syncthreads();
     if constexpr (V::kFewTokens) {
@@ -67,29 +67,29 @@ template <class V> __device__ __forceinline__ void runTokens(const Args& args, c
       for (int token = warp; token < rows; token += V::kWarps) {
         typename V::Scalars scalars;
         typename V::Rows vectors;
-        scalars.load(args, batch, head, firstToken + token, true);
-        vectors.load(args, shared, 0, token, true, tile, batch, head, firstToken, lane);
+        scalars.load(args, sequence, head, firstToken + token, true);
+        vectors.load(args, shared, 0, token, true, tile, sequence, head, firstToken, lane);
         if (lane == 0)
           V::scalarProgram(args, scalars, slots + token, head, firstToken + token, true);
         __syncwarp();
-        V::mapRows(vectors, args, shared, 0, token, true, tile, batch, head, firstToken, lane);
+        V::mapRows(vectors, args, shared, 0, token, true, tile, sequence, head, firstToken, lane);
       }
     } else {
       // The scalars of all tokens side by side.
       for (int token = thread; token < rows; token += V::kThreads) {
         typename V::Scalars scalars;
-        scalars.load(args, batch, head, firstToken + token, true);
+        scalars.load(args, sequence, head, firstToken + token, true);
         V::scalarProgram(args, scalars, slots + token, head, firstToken + token, true);
       }
       __syncthreads();
 #pragma unroll 1
       for (int token = warp; token < rows; token += V::kWarps)
-        V::rowProgram(args, shared, 0, token, true, tile, batch, head, firstToken, lane);
+        V::rowProgram(args, shared, 0, token, true, tile, sequence, head, firstToken, lane);
     }
     __syncthreads();
 #pragma unroll 1
     for (int token = 0; token < rows; ++token)
-      state.advance(args, shared, token, batch, head, firstToken);
+      state.advance(args, shared, token, sequence, head, firstToken);
   }
-  state.store(args, batch, head);
+  state.store(args, sequence, head);
 }

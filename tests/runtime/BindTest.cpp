@@ -25,7 +25,8 @@ struct Bind : testing::Test {
 
   static KernelTensor tensor(const LaunchPlan& plan, int slot) {
     KernelTensor tensor;
-    std::memcpy(&tensor, plan.argument.data() + slot * sizeof(tensor), sizeof(tensor));
+    const std::byte* first = plan.argument.data() + sizeof(KernelSizes);
+    std::memcpy(&tensor, first + slot * sizeof(tensor), sizeof(tensor));
     return tensor;
   }
   template <class T> static T at(const LaunchPlan& plan, std::size_t offset) {
@@ -34,13 +35,13 @@ struct Bind : testing::Test {
     return value;
   }
   static void expect(const KernelTensor& t, void* data, std::int64_t batch, std::int64_t token,
-                     std::int64_t head, int group) {
+                     std::int64_t head, int group, int inner = 0) {
     EXPECT_EQ(t.data, data);
     EXPECT_EQ(t.batch, batch);
     EXPECT_EQ(t.token, token);
     EXPECT_EQ(t.head, head);
     EXPECT_EQ(t.headGroup, group);
-    EXPECT_EQ(t.padding, 0);
+    EXPECT_EQ(t.inner, inner);
   }
 };
 
@@ -65,15 +66,21 @@ TEST_F(Bind, PacksEveryField) {
   expect(tensor(plan, 2), address(3), 18, 6, 1, 1);
   expect(tensor(plan, 3), address(4), 0, 0, 1, 1);
   expect(tensor(plan, 4), address(5), 144, 48, 8, 1);
-  expect(tensor(plan, 5), address(6), 192, 0, 32, 1);
-  expect(tensor(plan, 6), address(7), 192, 0, 32, 1);
-  EXPECT_EQ(at<std::int32_t>(plan, 280), 2);
-  EXPECT_EQ(at<std::int32_t>(plan, 284), 3);
-  EXPECT_EQ(at<std::int32_t>(plan, 288), 6);
-  EXPECT_EQ(at<std::int32_t>(plan, 292), 2);
-  EXPECT_EQ(at<float>(plan, 296), 0.5f);
-  EXPECT_EQ(at<float>(plan, 300), 0.0f) << "padding";
-  EXPECT_EQ(plan.argumentBytes, 304u);
+  expect(tensor(plan, 5), address(6), 192, 8, 32, 1, 1);
+  expect(tensor(plan, 6), address(7), 192, 8, 32, 1, 1);
+  const auto sizes = at<KernelSizes>(plan, 0);
+  EXPECT_EQ(sizes.batch, 2);
+  EXPECT_EQ(sizes.tokens, 3);
+  EXPECT_EQ(sizes.heads, 6);
+  EXPECT_EQ(sizes.tiles, 2);
+  EXPECT_EQ(sizes.segments, 1);
+  EXPECT_EQ(sizes.wide, 0);
+  EXPECT_EQ(sizes.sequences, nullptr);
+  EXPECT_EQ(sizes.slots, nullptr);
+  EXPECT_EQ(sizes.workspace, nullptr);
+  EXPECT_EQ(at<float>(plan, 328), 0.5f);
+  EXPECT_EQ(at<float>(plan, 332), 0.0f) << "padding";
+  EXPECT_EQ(plan.argumentBytes, 336u);
   EXPECT_EQ(plan.grid, 2u * 6 * 2);
   EXPECT_EQ(plan.threads, 64u);
   EXPECT_EQ(plan.sharedBytes, 1024u);
@@ -130,7 +137,7 @@ TEST_F(Bind, StatesMayBeAbsent) {
 
 TEST_F(Bind, ConstantsOverrideDefaults) {
   call.constants["scale"] = 0.25f;
-  EXPECT_EQ(at<float>(bound(), 296), 0.25f);
+  EXPECT_EQ(at<float>(bound(), 328), 0.25f);
   EXPECT_EQ(binder.constantNames(), std::vector<std::string>{"scale"});
   EXPECT_EQ(binder.defaultConstants(), std::vector<float>{0.5f});
 }
@@ -149,7 +156,7 @@ TEST_F(Bind, NoTokensStillCarryTheState) {
     if (name != "A")
       view.shape[1] = 0;
   EXPECT_EQ(bound().grid, 24u);
-  EXPECT_EQ(at<std::int32_t>(bound(), 284), 0);
+  EXPECT_EQ(at<KernelSizes>(bound(), 0).tokens, 0);
 }
 
 TEST_F(Bind, OneShotEqualsPrepared) {
@@ -331,7 +338,7 @@ TEST_F(Bind, SignatureWithTooFewDtypes) {
 TEST_F(Bind, TooManyTensors) {
   source.tensors.assign(120, source.tensors[0]);
   EXPECT_EQ(errorOf<ArgumentError>([&] { Binder(plan, source, signature); }),
-            "kernel toy takes 120 tensors and 1 constants, 4824 bytes; a launch passes at most "
+            "kernel toy takes 120 tensors and 1 constants, 4856 bytes; a launch passes at most "
             "4096");
 }
 

@@ -1,0 +1,41 @@
+// The sequences of a launch: all of one length, or packed behind each other on the token axis.
+
+/// One sequence: where its tokens and its states are.
+struct Sequence {
+  int batch;    ///< On the batch axis of inputs and outputs.
+  int64 first;  ///< On their token axis.
+  int tokens;
+  int64 slot;  ///< On the batch axis of the states; negative: it has none.
+};
+
+/// Mirrors lathe::KernelSizes (compiler/cuda/Kernel.h).
+struct Sizes {
+  int batch, tokens, heads, tiles, segments, wide;
+  const void *sequences, *slots;
+  void* workspace;
+
+  __device__ __forceinline__ int64 element(const void* list, bool wideList, int i) const {
+    return wideList ? static_cast<const int64*>(list)[i] : static_cast<const int*>(list)[i];
+  }
+
+  __device__ __forceinline__ Sequence sequence(int index) const {
+    Sequence s{index, 0, tokens, index};
+    if (sequences) {
+      s.batch = 0;
+      s.first = element(sequences, wide & 1, index);
+      s.tokens = int(element(sequences, wide & 1, index + 1) - s.first);
+    }
+    if (slots)
+      s.slot = element(slots, wide & 2, index);
+    return s;
+  }
+};
+
+/// A state in memory: element [key d, value v], whichever of the two is contiguous.
+template <class T> struct StateView {
+  T* data;  ///< Null where the call passes none.
+  int64 key, value;
+
+  __device__ __forceinline__ explicit operator bool() const { return data; }
+  __device__ __forceinline__ T& operator()(int d, int v) const { return data[d * key + v * value]; }
+};
