@@ -19,6 +19,10 @@ TensorView contiguous(void* data, DType dtype, std::vector<std::int64_t> shape, 
   return view;
 }
 
+IndexView contiguousList(const void* data, int bits, std::int64_t size, int device) {
+  return {data, bits, {size}, {1}, device};
+}
+
 bool Binder::Slot::written() const {
   return kind == Operand::Kind::output || role == KernelSource::Slot::Role::final;
 }
@@ -53,7 +57,8 @@ Binder::Binder(const Plan& plan, const KernelSource& source, const Signature& gi
                         std::to_string(LaunchPlan::maxArgumentBytes));
 }
 
-LaunchPlan Binder::bind(std::span<const TensorView> given, std::span<const float> values) const {
+LaunchPlan Binder::bind(std::span<const TensorView> given, std::span<const float> values,
+                        const IndexLists& lists) const {
   if (given.size() != expected.size())
     throw ArgumentError(std::to_string(given.size()) + " tensors were given; kernel " + entry +
                         " takes " + std::to_string(expected.size()) + ": " +
@@ -63,7 +68,7 @@ LaunchPlan Binder::bind(std::span<const TensorView> given, std::span<const float
   if (values.size() != constants.size())
     throw ArgumentError(std::to_string(values.size()) + " constants were given; kernel " + entry +
                         " takes " + std::to_string(constants.size()));
-  binding::Sizes sizes = binding::check(expected, given);
+  binding::Sizes sizes = binding::check(expected, given, lists);
 
   LaunchPlan plan;
   plan.grid = binding::gridOf(sizes, tiles);
@@ -73,10 +78,7 @@ LaunchPlan Binder::bind(std::span<const TensorView> given, std::span<const float
   plan.argumentBytes = binding::bytes(expected.size(), constants.size());
   std::byte* at = plan.argument.data();
   std::memset(at, 0, plan.argumentBytes);
-  const KernelSizes call{.batch = std::int32_t(sizes.batch),
-                         .tokens = std::int32_t(sizes.tokens),
-                         .heads = std::int32_t(sizes.heads),
-                         .tiles = tiles};
+  const KernelSizes call = binding::pack(sizes, lists, tiles);
   std::memcpy(at, &call, sizeof(call));
   at += sizeof(call);
   for (std::size_t i = 0; i < expected.size(); ++i, at += sizeof(KernelTensor)) {
@@ -104,7 +106,9 @@ std::vector<float> Binder::constantsOf(const Call& call) const {
   return values;
 }
 
-LaunchPlan Binder::bind(const Call& call) const { return bind(arguments(call), constantsOf(call)); }
+LaunchPlan Binder::bind(const Call& call) const {
+  return bind(arguments(call), constantsOf(call), call.lists);
+}
 
 LaunchPlan bind(const Plan& plan, const KernelSource& source, const Signature& signature,
                 const Call& call) {

@@ -65,8 +65,8 @@ void PreparedKernel::launch(const LaunchPlan& plan, cuda::StreamHandle stream) c
 }
 
 void PreparedKernel::launch(std::span<const TensorView> arguments, std::span<const float> constants,
-                            cuda::StreamHandle stream) const {
-  launch(bound.bind(arguments, constants), stream);
+                            cuda::StreamHandle stream, const IndexLists& lists) const {
+  launch(bound.bind(arguments, constants, lists), stream);
 }
 
 void PreparedKernel::launch(const Call& call, cuda::StreamHandle stream) const {
