@@ -83,10 +83,12 @@ void HopperScanEmitter::check() const {
     refuse("blockV must be 64 or 128 in the form for sm_90a");
   if (tile.stages < 2 || tile.stages > 4)
     refuse("stages must be 2 to 4 in the form for sm_90a");
-  if (dim(axes.key) != panelColumns && dim(axes.key) != 2 * panelColumns)
-    refuse(axes.key + " must be 64 or 128 in the form for sm_90a");
-  if (dim(axes.value) % tile.blockV)
-    refuse(axes.value + " must be a multiple of blockV in the form for sm_90a");
+  if (dim(axes.key) % 16)
+    refuse(axes.key + " must be a multiple of 16 in the form for sm_90a");
+  if (dim(axes.key) > 2 * panelColumns && tile.blockV > panelColumns)
+    refuse("blockV must be 64 in the form for sm_90a where " + axes.key + " is over 128");
+  if (dim(axes.value) % 8)
+    refuse(axes.value + " must be a multiple of 8 in the form for sm_90a");
 }
 
 Product HopperScanEmitter::productOf(int index, const char* role) const {
@@ -147,7 +149,8 @@ void HopperScanEmitter::layOut() {
   constexpr int factorBytes = (4 * chunkTokens + 4) * int(sizeof(float));  // Factors
   int groups = tile.blockV / panelColumns;
   SharedLayout room;
-  stageBytes = panel * (2 * dim(axes.key) / panelColumns + groups);
+  int keyPanels = (dim(axes.key) + panelColumns - 1) / panelColumns;
+  stageBytes = panel * (2 * keyPanels + groups);
   room.take(std::size_t(stageBytes) * tile.stages);
   scoreOffset = room.take(std::size_t(scoreBuffers) * panel);
   outputOffset = room.take(std::size_t(groups) * panel);
@@ -158,7 +161,7 @@ void HopperScanEmitter::layOut() {
   // The driver aligns shared memory to less than the period of the swizzle.
   kernel.sharedBytes = room.size() + period - 128;
   kernel.threads = 128 * (2 + groups);
-  kernel.tilesPerHead = dim(axes.value) / tile.blockV;
+  kernel.tilesPerHead = (dim(axes.value) + tile.blockV - 1) / tile.blockV;
 }
 
 std::string HopperScanEmitter::times(const std::vector<int>& factors) const {
@@ -190,7 +193,9 @@ void HopperScanEmitter::writeConstants(Text& text) const {
   // A multiprocessor's 65536 registers, less to those who copy than to those who hold the state.
   constant("kLoadRegisters", 48);
   constant("kScoreRegisters", 96);
-  constant("kStateRegisters", tile.blockV == panelColumns ? 208 : 184);
+  constant("kStateRegisters", tile.blockV > panelColumns         ? 184
+                              : dim(axes.key) > 2 * panelColumns ? 240
+                                                                 : 208);
   text.line("  static constexpr Decay kDecay = Decay::",
             form.decay == DecayKind::scalar ? "scalar" : "none", ";");
   text.line("  static constexpr bool kKeyFactor = ",
@@ -262,7 +267,8 @@ KernelSource HopperScanEmitter::emit() {
   variant.line("};");
   kernel.text = assemble(plan, kernel,
                          {"templates/device/barrier.cuh", "templates/device/wgmma.cuh",
-                          "templates/kernels/decay.cuh", "templates/kernels/scan_sm90.cuh"},
+                          "templates/device/panels.cuh", "templates/kernels/decay.cuh",
+                          "templates/kernels/scan_sm90.cuh"},
                          variant,
                          "lathe::HopperScan<lathe::Variant>{args, lathe::alignShared<1024>(shared)}"
                          ".run();",

@@ -148,7 +148,7 @@ std::vector<Tile> enumerate(const Plan& plan, Family family, const Signature& si
     if (device.arch == name(Form::sm90a))
       for (int blockV : {64, 128})
         for (int stages : {2, 3})
-          if (blockV <= columns)
+          if (blockV < columns + 64)
             tiles.push_back({64, 64, blockV, stages, 1, 1, Form::sm90a});
     return tiles;
   }

@@ -18,7 +18,8 @@ template <class V> struct HopperScan {
   using Element = typename V::Element;
   using F = Fragments<Element>;
   static constexpr int kPanel = V::kChunk * kPanelRow;  ///< Bytes.
-  static constexpr int kKeyPanels = V::kK / kPanelColumns, kKeyTile = kKeyPanels * kPanel;
+  static constexpr int kKeyPanels = (V::kK + kPanelColumns - 1) / kPanelColumns;
+  static constexpr int kKeyTile = kKeyPanels * kPanel;
   static constexpr int kGroups = V::kBlockV / kPanelColumns;  ///< Warpgroups that hold the state.
   static constexpr int kScoreBuffers = 2;
   static constexpr int kLoaders = 3;  ///< Warps that copy.
@@ -64,42 +65,17 @@ template <class V> struct HopperScan {
       barrier.arrive();
   }
 
-  /// One warp copies one operand, chunk by chunk; rows behind the last token become zeros.
-  template <int PANELS>
-  __device__ __forceinline__ void copyOperand(const Tensor& tensor, int column, int offset) {
-    constexpr int kPieces = PANELS * 8, kRowsAtOnce = 32 / kPieces;
-    const Element* source = tensor.template at<const Element>(sequence, head) + column;
-    bool aligned = rowAlignment<Element>(tensor) == 16;
-    int piece = lane % kPieces, firstRow = lane / kPieces;
-    int64 step = kRowsAtOnce * tensor.token;
+  /// One warp copies one operand, chunk by chunk. Of COLUMNS columns `exists` are there.
+  template <int COLUMNS>
+  __device__ __forceinline__ void copyOperand(const Tensor& tensor, int column, int offset,
+                                              int exists = COLUMNS) {
+    PanelCopy<Element, V::kChunk, COLUMNS> copy(tensor, sequence, head, column, lane, exists);
 #pragma unroll 1
     for (int chunk = 0; chunk < chunks; ++chunk) {
-      int stage = chunk % V::kStages, rows = sequence.tokens - chunk * V::kChunk;
-      char* panel = shared + stage * V::kStageBytes + offset + piece / 8 * kPanel;
-      const Element* from =
-          source + (int64(chunk) * V::kChunk + firstRow) * tensor.token + piece * 8;
+      int stage = chunk % V::kStages;
       empty(stage).wait(~(chunk / V::kStages) & 1);
-      if (aligned && rows >= V::kChunk) {
-#pragma unroll 4
-        for (int i = 0; i < V::kChunk / kRowsAtOnce; ++i, from += step)
-          copyAsync16(panel + panelOffset(firstRow + i * kRowsAtOnce, piece % 8), from);
-        full(stage).arriveAfterCopies();
-      } else if (aligned) {
-#pragma unroll 1
-        for (int row = firstRow; row < V::kChunk; row += kRowsAtOnce, from += step)
-          copyAsync<16>(panel + panelOffset(row, piece % 8), row < rows ? from : source,
-                        row < rows ? 16 : 0);
-        full(stage).arriveAfterCopies();
-      } else {
-#pragma unroll 1
-        for (int row = firstRow; row < V::kChunk; row += kRowsAtOnce, from += step) {
-          Element* to = reinterpret_cast<Element*>(panel + panelOffset(row, piece % 8));
-#pragma unroll
-          for (int i = 0; i < 8; ++i)
-            to[i] = row < rows ? from[i] : fromFloat<Element>(0.0f);
-        }
-        full(stage).arrive();
-      }
+      copy.issue(shared + stage * V::kStageBytes + offset, int64(chunk) * V::kChunk,
+                 sequence.tokens - chunk * V::kChunk, full(stage));
     }
   }
 
@@ -206,23 +182,20 @@ template <class V> struct HopperScan {
     }
   }
 
-  /// Calls f(key channel, column of V, element) for all of the state that this thread holds.
+  /// Calls f(key channel, column of V, element) for all of the state that this thread holds and
+  /// that exists.
   template <class Function>
   __device__ __forceinline__ void eachStateElement(float (&state)[kKeyPanels][8][4], int group,
                                                    Function f) const {
-    int column = tile * V::kBlockV + group * kPanelColumns + warp * 16 + lane / 4;
-#pragma unroll
-    for (int panel = 0; panel < kKeyPanels; ++panel)
-#pragma unroll
-      for (int n = 0; n < 8; ++n)
-#pragma unroll
-        for (int e = 0; e < 4; ++e)
-          f(panel * kPanelColumns + n * 8 + lane % 4 * 2 + e % 2, column + e / 2 * 8,
-            state[panel][n][e]);
+    int column = tile * V::kBlockV + group * kPanelColumns;
+    eachElement(state, warp, lane, [&](int v, int d, float& s) {
+      if ((V::kK % kPanelColumns == 0 || d < V::kK) &&
+          (V::kV % V::kBlockV == 0 || column + v < V::kV))
+        f(d, column + v, s);
+    });
   }
 
-  /// Turns what was read into the output and writes it: through this warp's own room, as a thread
-  /// has single elements of many tokens.
+  /// Turns what was read into the output and writes it.
   __device__ __forceinline__ void writeOutput(const float (&read)[8][4], int chunk, int stage,
                                               int group) {
     using Out = typename V::template Output<0>;
@@ -231,7 +204,6 @@ template <class V> struct HopperScan {
     int column = tile * V::kBlockV + group * kPanelColumns + warp * 16;
     char* room = shared + V::kOutputOffset + (group * 4 + warp) * V::kChunk * 32;
     const char* values = value(stage) + group * kPanel;
-    auto place = [](int token, int half) { return token * 32 + ((half ^ (token / 4 & 1)) << 4); };
     uint32 packed[8][2];
 #pragma unroll
     for (int n = 0; n < 8; ++n)
@@ -246,35 +218,13 @@ template <class V> struct HopperScan {
         }
         packed[n][half] = pack<Out>(y[0], y[1]);
       }
-    __syncwarp();
-#pragma unroll
-    for (int n = 0; n < 8; n += 2)
-      storeMatrix4Transposed(room + place((n + lane / 16) * 8 + lane % 8, lane / 8 % 2),
-                             packed[n][0], packed[n][1], packed[n + 1][0], packed[n + 1][1]);
-    __syncwarp();
-    bool aligned = rowAlignment<Out>(tensor) == 16;
-    Out* target = tensor.template at<Out>(sequence, head) + column + lane % 2 * 8;
-#pragma unroll
-    for (int i = 0; i < V::kChunk / 16; ++i) {
-      int token = i * 16 + lane / 2;
-      uint4 piece = *reinterpret_cast<const uint4*>(room + place(token, lane % 2));
-      if (token >= rows)
-        continue;
-      Out* to = target + (int64(firstToken) + token) * tensor.token;
-      if (aligned) {
-        storeGlobal16(to, piece);
-      } else {
-        const uint32 words[4] = {piece.x, piece.y, piece.z, piece.w};
-#pragma unroll
-        for (int w = 0; w < 8; ++w)
-          to[w] = Out{uint16(words[w / 2] >> w % 2 * 16)};
-      }
-    }
+    writeTransposed<Out>(packed, room, tensor, sequence, head, column, V::kV - column, firstToken,
+                         rows, lane);
   }
 
   /// 64 columns of V through the whole sequence.
   __device__ __forceinline__ void advance(int group) {
-    float state[kKeyPanels][8][4];
+    float state[kKeyPanels][8][4] = {};
     const auto initial = V::template initialState<0>(args, sequence, head);
     eachStateElement(state, group,
                      [&](int d, int v, float& s) { s = initial ? toFloat(initial(d, v)) : 0.0f; });
@@ -287,16 +237,22 @@ template <class V> struct HopperScan {
       const char* values = value(stage) + group * kPanel;
       const Factors<V::kChunk>& factor = factors(stage);
       float out[8][4] = {};
-      FragmentA old[V::kK / 16];
+      // In parts: more than two panels of the rounded state find no room.
 #pragma unroll
-      for (int step = 0; step < V::kK / 16; ++step)
-        old[step] = F::fromAccumulator(state[step / 4], step % 4);
-      wgmmaFence();
+      for (int first = 0; first < V::kK / 16; first += 8) {
+        if (first > 0)
+          wgmmaWait<0>();
+        FragmentA old[8];
 #pragma unroll
-      for (int step = 0; step < V::kK / 16; ++step)
-        wgmma<Along::contraction>(Element{}, out, old[step],
-                                  panelDescriptor(q + step / 4 * kPanel + step % 4 * 32));
-      wgmmaCommit();
+        for (int step = first; step < first + 8 && step < V::kK / 16; ++step)
+          old[step - first] = F::fromAccumulator(state[step / 4], step % 4);
+        wgmmaFence();
+#pragma unroll
+        for (int step = first; step < first + 8 && step < V::kK / 16; ++step)
+          wgmma<Along::contraction>(Element{}, out, old[step - first],
+                                    panelDescriptor(q + step / 4 * kPanel + step % 4 * 32));
+        wgmmaCommit();
+      }
       FragmentA v[V::kChunk / 16];
 #pragma unroll
       for (int step = 0; step < V::kChunk / 16; ++step)
@@ -373,11 +329,12 @@ template <class V> struct HopperScan {
     if (role == 0) {
       lowerRegisters<V::kLoadRegisters>();
       if (warp == 0)
-        copyOperand<kKeyPanels>(V::queryTensor(args), 0, 0);
+        copyOperand<V::kK>(V::queryTensor(args), 0, 0);
       else if (warp == 1)
-        copyOperand<kKeyPanels>(V::keyTensor(args), 0, kKeyTile);
+        copyOperand<V::kK>(V::keyTensor(args), 0, kKeyTile);
       else if (warp == 2)
-        copyOperand<kGroups>(V::valueTensor(args), tile * V::kBlockV, 2 * kKeyTile);
+        copyOperand<V::kBlockV>(V::valueTensor(args), tile * V::kBlockV, 2 * kKeyTile,
+                                V::kV - tile * V::kBlockV);
       else
         computeFactors();
     } else if (role == 1) {

@@ -126,9 +126,12 @@ TEST(Emit, RefusesWhatTheFormForHopperDoesNotTake) {
             words("lightning", "in the form for sm_90a the query must be an input of the type of "
                                "the tensor cores, or that times scalars of the token"));
   EXPECT_EQ(of("retnet", signatureOf(plan, 100, 128)),
-            words("retnet", "K must be 64 or 128 in the form for sm_90a"));
+            words("retnet", "K must be a multiple of 16 in the form for sm_90a"));
   EXPECT_EQ(of("retnet", signatureOf(plan, 128, 100)),
-            words("retnet", "V must be a multiple of blockV in the form for sm_90a"));
+            words("retnet", "V must be a multiple of 8 in the form for sm_90a"));
+  EXPECT_EQ(of("retnet", signatureOf(plan, 144, 128), {64, 64, 128, 2, 1, 1, Form::sm90a}),
+            "scan of 'retnet' with tile c64 b64 v128 s2 k1 x1 sm_90a: blockV must be 64 in the "
+            "form for sm_90a where K is over 128");
   for (auto [tile, why] : std::initializer_list<std::pair<Tile, const char*>>{
            {{32, 64, 64, 3, 1, 1, Form::sm90a}, "chunk and block must be 64"},
            {{64, 64, 32, 3, 1, 1, Form::sm90a}, "blockV must be 64 or 128"},

@@ -52,9 +52,9 @@ TEST_P(Hopper, Lengths) {
 TEST_P(Hopper, Dims) {
   expectAll([](std::vector<Case>& cases, Case one) {
     for (DType dtype : {DType::bf16, DType::f16})
-      for (int K : {64, 128})
-        for (int V : {64, 128, 256})
-          if (V >= one.tile->blockV) {
+      for (int K : {16, 32, 64, 80, 96, 128, 192, 256})
+        for (int V : {8, 32, 64, 96, 128, 192, 256})
+          if (one.tile->blockV == 64 || (V > 64 && K <= 128)) {
             one.dtype = dtype;
             one.K = K, one.V = V;
             cases.push_back(one);
