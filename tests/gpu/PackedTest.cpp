@@ -1,4 +1,5 @@
 // Packed sequences (cu_seqlens), whatever their lengths, in every family and form.
+#include "runtime/driver/Cuda.h"
 #include "tests/gpu/Support.h"
 #include "tuner/Sequences.h"
 
@@ -146,6 +147,37 @@ TEST_P(Packed, NeighboursAreNotRead) {
                   "")
             << describe(each) << ", sequence " << i;
       }
+    }
+  }
+}
+
+/// Nothing but the kernel has read the list: a graph runs with what it holds when it is replayed.
+TEST_P(Packed, AGraphTakesTheListAsItIs) {
+  Case one{.variant = variant(), .shape = {1, 200, 2}, .how = {}};
+  one.how.cuSeqlens = {0, 64, 200, 200};
+  Case other = one;
+  other.how.cuSeqlens = {0, 1, 77, 200};
+  const Plan& plan = variantNamed(variant()).plan;
+  for (const Case& each : everyFamily(one)) {
+    const std::unique_ptr<PreparedKernel> kernel = prepare(each);
+    DeviceCall call(plan, signatureOf(each), each.shape, referenceOf(one)->host);
+    const LaunchPlan bound = kernel->binder().bind(call.call());
+    const Stream stream;
+    stream.beginCapture();
+    kernel->launch(bound, stream);
+    const Graph graph = stream.endCapture();
+    for (const Case* now : {&one, &other, &one}) {
+      call.poison();
+      const std::vector<std::int32_t> starts(now->how.cuSeqlens.begin(), now->how.cuSeqlens.end());
+      cuda::check(cuda::api().memcpyToDevice(
+                      reinterpret_cast<cuda::Pointer>(call.call().lists.cuSeqlens.data),
+                      starts.data(), starts.size() * sizeof(starts[0]), stream),
+                  "a copy of the list");
+      graph.launch(stream);
+      stream.synchronize();
+      EXPECT_EQ(judge(plan, signatureOf(each), call.download(), referenceOf(*now)->expected).reason,
+                "")
+          << describe(each);
     }
   }
 }

@@ -1,5 +1,8 @@
 // States as they are passed: in either order, of any dtype, as rows of a pool.
 #include "tests/gpu/Support.h"
+#include "tuner/Sequences.h"
+
+#include <cmath>
 
 namespace lathe::test {
 namespace {
@@ -79,6 +82,33 @@ TEST_P(States, OfAPoolInPlace) {
           cases.push_back(one);
         }
   expectRight(cases);
+}
+
+/// Padding of a batch: it has no row, and the others have theirs.
+TEST_P(States, OfAPoolWithSlotsThatAreNone) {
+  const Plan& plan = variantNamed(variant()).plan;
+  for (std::int64_t tokens : {1, 100}) {
+    Case one{.variant = variant(), .shape = {4, tokens, 2}, .how = {}};
+    one.how.slots = {-1, 5, -7, 0};
+    one.how.pool = 6;
+    for (const Case& each : everyFamily(one)) {
+      const std::shared_ptr<const Reference> reference = referenceOf(each);
+      const Signature signature = signatureOf(each);
+      DeviceCall call(plan, signature, each.shape, reference->host);
+      const HostResult found = runTwice(*prepare(each), call).first;
+      for (const std::int64_t i : {1, 3}) {
+        const HostSequence sequence = sequenceAt(reference->host, each.shape, i);
+        EXPECT_EQ(judge(plan, signature, resultOf(found, sequence),
+                        resultOf(reference->expected, sequence))
+                      .reason,
+                  "")
+            << describe(each) << ", sequence " << i;
+      }
+      for (const auto& [name, tensor] : found.outputs)
+        for (double x : tensor.data)
+          ASSERT_TRUE(std::isfinite(x)) << describe(each) << ", output " << name;
+    }
+  }
 }
 
 TEST_P(States, OfPackedSequencesInAPool) {

@@ -298,7 +298,7 @@ TEST_F(DeviceCalls, TuningRejectsKernelsThatDoNothing) {
   options.limit = 1;
   EXPECT_THAT(errorOf([&] { tune(problem, 0, oracle, database, options); }),
               HasSubstr("a small call: output 'o' is off by inf of its RMS"));
-  EXPECT_EQ(asked, 3);
+  EXPECT_EQ(asked, 4);
   EXPECT_EQ(fake->launches, 2);
   std::vector<Trial> trials = database.trials(problem, deviceInfo(0));
   ASSERT_EQ(trials.size(), 1u);
