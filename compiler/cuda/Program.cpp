@@ -300,8 +300,8 @@ void Program::writeMapRows(Text& text) const {
   text.line("  static __device__ __forceinline__ void mapRows(const Rows& rows, ", kRowParameters,
             ") {");
   if (hasRowProgram())
-    text.line("    [[maybe_unused]] float* slots = reinterpret_cast<float*>(shared + kSlotOffset) "
-              "+ token;");
+    text.line("    [[maybe_unused]] float* slots = reinterpret_cast<float*>(", slotBase,
+              ") + token;");
   auto isVector = [&](int node) { return !plan.nodes[node].dims.empty(); };
   auto argument = [&](int arg) {
     if (analysis.scalar(arg))

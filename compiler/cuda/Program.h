@@ -66,6 +66,9 @@ public:
   std::function<int(const std::vector<std::string>&)> rowElements;
   std::function<std::string(const std::vector<std::string>&)> firstElement;
 
+  /// The expression of the slots of token 0.
+  std::string slotBase = "shared + kSlotOffset";
+
   /// Operands that the row program loads row by row (inputs only).
   std::set<int> vectorInputs() const;
   /// The C++ expression of a kept scalar or a literal, where `slots` points at the token's first

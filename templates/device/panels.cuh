@@ -49,6 +49,17 @@ template <class T, int ROWS, int COLUMNS> struct PanelCopy {
   }
 };
 
+/// The row of one token in a tile of panels, ROWS tokens high.
+template <class T, int ROWS> struct PanelRow {
+  char* tile;
+  int row;
+
+  __device__ __forceinline__ T& operator[](int column) const {
+    return *reinterpret_cast<T*>(tile + column / kPanelColumns * (ROWS * kPanelRow) +
+                                 panelOffset(row, column % kPanelColumns / 8) + column % 8 * 2);
+  }
+};
+
 /// Calls f(row, column, element) for all that a thread holds of a 64 x (64 PANELS) accumulator.
 template <int PANELS, class Function>
 __device__ __forceinline__ void eachElement(float (&accumulator)[PANELS][8][4], int warp, int lane,
