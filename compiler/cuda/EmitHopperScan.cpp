@@ -145,6 +145,10 @@ std::string HopperScanEmitter::tileOf(const Product& product) const {
 
 /// What is mapped takes the place of the input that it is made of.
 void HopperScanEmitter::mapRows() {
+  // A lane reads and writes whole pieces.
+  program.rowLanes = 2;
+  while (program.rowLanes * 8 < std::max(dim(axes.key), std::min(tile.blockV, dim(axes.value))))
+    program.rowLanes *= 2;
   program.slotBase = "shared + kSlotOffset + stage * (kSlots * kBlock * 4)";
   program.rowElements = [this](const std::vector<std::string>& dims) {
     return dims[0] == axes.key ? dim(axes.key) : std::min(tile.blockV, dim(axes.value));
@@ -261,6 +265,7 @@ void HopperScanEmitter::writeConstants(Text& text) const {
   constant("kFactorOffset", factorOffset);
   constant("kSlotOffset", slotOffset);
   constant("kSlots", program.slotCount());
+  constant("kRowLanes", program.rowLanes);
   constant("kBarrierOffset", barrierOffset);
   constant("kNormaliserOffset", normaliserOffset);
   // A multiprocessor's 65536 registers, less to those who copy than to those who hold the state.

@@ -66,6 +66,9 @@ public:
   std::function<int(const std::vector<std::string>&)> rowElements;
   std::function<std::string(const std::vector<std::string>&)> firstElement;
 
+  /// How many lanes hold a row, eight neighbouring elements each; 0: a warp does, each lane every
+  /// 32nd element.
+  int rowLanes = 0;
   /// The expression of the slots of token 0.
   std::string slotBase = "shared + kSlotOffset";
 
@@ -90,6 +93,8 @@ private:
     std::string pointer, type, first;
     int length, padded;
   };
+  std::string rowArray(const std::string& name, int length) const;
+  std::string rowCount(int length) const;
   std::set<int> rowNodes() const;
   std::set<int> threadNodes() const;
   void writeScalars(Text& text) const;

@@ -29,7 +29,13 @@ __device__ __forceinline__ float rsqrt(float x) {
 }
 __device__ __forceinline__ float minimum(float x, float y) { return fminf(x, y); }
 __device__ __forceinline__ float maximum(float x, float y) { return fmaxf(x, y); }
-__device__ __forceinline__ float sigmoid(float x) { return 1.0f / (1.0f + exp(-x)); }
+/// 1 / x, at most 1 ulp (PTX ISA, rcp.approx); 0 for infinity.
+__device__ __forceinline__ float reciprocal(float x) {
+  float result;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x));
+  return result;
+}
+__device__ __forceinline__ float sigmoid(float x) { return reciprocal(1.0f + exp(-x)); }
 __device__ __forceinline__ float softplus(float x) {
   return fmaxf(x, 0.0f) + log1p(exp(-fabsf(x)));
 }
@@ -50,16 +56,17 @@ __device__ __forceinline__ float tanh(float x) {
   return copysignf(-e / (e + 2.0f), x);
 }
 
-__device__ __forceinline__ float warpSum(float x) {
+/// Over each LANES neighbouring lanes.
+template <int LANES = 32> __device__ __forceinline__ float warpSum(float x) {
 #pragma unroll
-  for (int offset = 16; offset > 0; offset /= 2)
+  for (int offset = LANES / 2; offset > 0; offset /= 2)
     x += __shfl_xor_sync(~0u, x, offset);
   return x;
 }
 
-__device__ __forceinline__ float warpMax(float x) {
+template <int LANES = 32> __device__ __forceinline__ float warpMax(float x) {
 #pragma unroll
-  for (int offset = 16; offset > 0; offset /= 2)
+  for (int offset = LANES / 2; offset > 0; offset /= 2)
     x = fmaxf(x, __shfl_xor_sync(~0u, x, offset));
   return x;
 }

@@ -1,6 +1,5 @@
 // One row (the vector of one token) held by a warp: lane l has the elements l, l + 32, ... A row of
-// N elements stands in memory with room for a padded number of them: a pointer, or what is indexed
-// like one.
+// N elements stands in memory with room for a padded number of them.
 
 template <int N> constexpr int rowLength = (N + 31) / 32;
 
@@ -9,9 +8,9 @@ template <int N> __device__ __forceinline__ bool inRow(int i, int lane) {
 }
 
 /// Elements that do not exist, or a row that does not, read as 0.
-template <int N, class Row>
-__device__ __forceinline__ void loadRow(float (&x)[rowLength<N>], Row row, int columns, bool valid,
-                                        int lane) {
+template <int N, class T>
+__device__ __forceinline__ void loadRow(float (&x)[rowLength<N>], const T* row, int columns,
+                                        bool valid, int lane) {
 #pragma unroll
   for (int i = 0; i < rowLength<N>; ++i)
     x[i] =
@@ -19,8 +18,8 @@ __device__ __forceinline__ void loadRow(float (&x)[rowLength<N>], Row row, int c
 }
 
 /// Writes PADDED elements, zeros where the row has none.
-template <int N, int PADDED, class T, class Row>
-__device__ __forceinline__ void storeRow(Row row, const float (&x)[rowLength<N>], int columns,
+template <int N, int PADDED, class T>
+__device__ __forceinline__ void storeRow(T* row, const float (&x)[rowLength<N>], int columns,
                                          bool valid, int lane) {
 #pragma unroll
   for (int i = 0; i < (PADDED + 31) / 32; ++i) {

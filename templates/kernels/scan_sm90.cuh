@@ -131,11 +131,14 @@ template <class V> struct HopperScan {
 
   /// Queries, keys and values of a chunk become what the spec makes of them, in their places.
   __device__ __forceinline__ void mapRows(int chunk, int stage) {
+    constexpr int kRowsAtOnce = 32 / V::kRowLanes;
     int firstToken = chunk * V::kChunk;
-#pragma unroll 1
-    for (int token = warp; token < V::kChunk; token += 4)
+#pragma unroll 2
+    for (int first = warp * kRowsAtOnce; first < V::kChunk; first += 4 * kRowsAtOnce) {
+      int token = first + lane / V::kRowLanes;
       V::rowProgram(args, shared, stage, token, firstToken + token < sequence.tokens, tile,
                     sequence, head, firstToken, lane);
+    }
   }
 
   /// P[i][j] = (query_i . key_j) e^{G_i - G_j} f_j for j <= i, rounded, of every chunk.

@@ -79,7 +79,8 @@ TEST_P(Hopper, Dims) {
                           {192, 192},
                           {64, 256},
                           {256, 256}})
-        if (one.tile->blockV == 64 || (V > 64 && K <= 128)) {
+        if (K > 128 ? one.tile->blockV == 64 && one.tile->stages == 2
+                    : one.tile->blockV == 64 || V > 64) {
           one.dtype = dtype;
           one.K = K, one.V = V;
           cases.push_back(one);
