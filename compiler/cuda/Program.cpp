@@ -187,8 +187,6 @@ std::string mapCode(const Node& node, const std::function<std::string(int)>& arg
     return a[0] + " - " + a[1];
   case Op::multiply:
     return a[0] + " * " + a[1];
-  case Op::divide:
-    return a[0] + " / " + a[1];
   case Op::negate:
     return "-(" + a[0] + ")";
   default:
