@@ -1,6 +1,7 @@
 // The scan family's form for sm_90a: what of a plan it takes, and the Variant for
 // templates/kernels/scan_sm90.cuh.
 #include "compiler/cuda/Families.h"
+#include "compiler/cuda/Segments.h"
 
 #include <algorithm>
 #include <stdexcept>
@@ -81,6 +82,8 @@ void HopperScanEmitter::check() const {
     refuse("chunk and block must be 64 in the form for sm_90a");
   if (tile.blockV != panelColumns && tile.blockV != 2 * panelColumns)
     refuse("blockV must be 64 or 128 in the form for sm_90a");
+  if (tile.segments < 0 || tile.segments > maxSegments)
+    refuse("segments must be 0 to " + std::to_string(maxSegments));
   if (tile.stages < 2 || tile.stages > 4)
     refuse("stages must be 2 to 4 in the form for sm_90a");
   if (dim(axes.key) != panelColumns && dim(axes.key) != 2 * panelColumns)
@@ -159,6 +162,7 @@ void HopperScanEmitter::layOut() {
   kernel.sharedBytes = room.size() + period - 128;
   kernel.threads = 128 * (2 + groups);
   kernel.tilesPerHead = dim(axes.value) / tile.blockV;
+  kernel.segmenting = {chunkTokens, tile.segments, segmentRoom(dim(axes.key) * tile.blockV)};
 }
 
 std::string HopperScanEmitter::times(const std::vector<int>& factors) const {
@@ -221,7 +225,7 @@ void HopperScanEmitter::writeOperands(Text& text) const {
 void HopperScanEmitter::writeFinish(Text& text) const {
   text.line(
       "  static __device__ __forceinline__ float finish(const Args& args, const float* slots, "
-      "const char* value, float read) {");
+      "float value, float read) {");
   auto argument = [&](int node) {
     return factor(node) ? program.scalarExpression(node) : "n" + std::to_string(node);
   };
@@ -230,10 +234,9 @@ void HopperScanEmitter::writeFinish(Text& text) const {
     if (factor(index))
       continue;
     text.line("    float n", index, " = ",
-              index == form.read ? "read" + times(query.factors)
-              : node.kind == Node::Kind::operand
-                  ? "toFloat(*reinterpret_cast<const Element*>(value))"
-                  : mapCode(node, argument),
+              index == form.read                 ? "read" + times(query.factors)
+              : node.kind == Node::Kind::operand ? "value"
+                                                 : mapCode(node, argument),
               ";");
   }
   text.line("    return ", argument(plan.operands[output].value), ";");
@@ -261,8 +264,10 @@ KernelSource HopperScanEmitter::emit() {
   writeFinish(variant);
   variant.line("};");
   kernel.text = assemble(plan, kernel,
-                         {"templates/device/barrier.cuh", "templates/device/wgmma.cuh",
-                          "templates/kernels/decay.cuh", "templates/kernels/scan_sm90.cuh"},
+                         {"templates/device/barrier.cuh", "templates/device/counter.cuh",
+                          "templates/device/wgmma.cuh", "templates/kernels/decay.cuh",
+                          "templates/kernels/segments.cuh", "templates/kernels/scan_sm90.cuh",
+                          "templates/kernels/scan_sm90_load.cuh"},
                          variant,
                          "lathe::HopperScan<lathe::Variant>{args, lathe::alignShared<1024>(shared)}"
                          ".run();",
