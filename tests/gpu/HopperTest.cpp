@@ -173,6 +173,10 @@ TEST_P(Hopper, SegmentsUnderStrongGates) {
 
 TEST_P(Hopper, SegmentsUpdateStatesInPlace) {
   expectInSegments([](std::vector<Case>& cases, Case one) {
+    // Several blocks of a head read its normaliser.
+    const bool normalised = variantNamed(one.variant).plan.scan->normaliser >= 0;
+    if (normalised && one.tile->blockV < one.V)
+      return;
     one.shape = {1, 600, 2};
     one.placement.inPlace = true;
     for (DType type : {DType::f32, DType::bf16}) {
