@@ -245,7 +245,7 @@ Sizes check(std::span<const Slot> slots, std::span<const TensorView> arguments,
   }
   checkApart(slots, arguments);
   Sizes sizes{sequences.value, tokens.value, heads.from ? heads.value : inputHeads,
-              int(device.value)};
+              int(device.value), packed.has_value()};
   for (std::size_t i = 0; i < slots.size(); ++i)
     if (present(i))
       checkHeads(slots[i], arguments[i].shape[slots[i].leading - 1], sizes.heads);

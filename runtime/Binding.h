@@ -13,6 +13,12 @@ struct Sizes {
   std::int64_t tokens = 0;  ///< Of a sequence, or of all that are packed.
   std::int64_t heads = 0;
   int device = 0;
+  bool isPacked = false;
+
+  /// Of a sequence: of packed ones the mean, as only the GPU knows more.
+  std::int64_t usualTokens() const {
+    return isPacked && batch > 0 ? (tokens + batch - 1) / batch : tokens;
+  }
 };
 
 /// What the call must pass for one tensor of the kernel.

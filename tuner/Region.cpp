@@ -13,7 +13,6 @@ namespace {
 
 constexpr std::int64_t margin = 256;  ///< Bytes of canary before and after the elements.
 constexpr auto canary = std::byte(0xc5);
-constexpr auto nan = std::byte(0xff);  ///< Repeated, a NaN in every dtype.
 constexpr std::int64_t rowGrain = 1 << 10;
 
 }  // namespace

@@ -12,6 +12,8 @@ namespace lathe {
 
 /// Rows of contiguous elements, one for each index of the leading axes, between canaries.
 struct Region {
+  static constexpr auto nan = std::byte(0xff);  ///< Repeated, a NaN in every dtype.
+
   std::string name;
   DType dtype = DType::f32;
   std::vector<std::int64_t> shape, strides;

@@ -21,6 +21,16 @@ Call partOf(const Call& whole, const Plan& plan, std::int64_t first) {
   return own;
 }
 
+/// Launches a call with a workspace of its own.
+void launch(const PreparedKernel& kernel, const Call& call, const Stream& stream) {
+  LaunchPlan plan = kernel.binder().bind(call);
+  const Buffer workspace(plan.workspaceBytes);
+  workspace.fill(0, stream);
+  plan.useWorkspace({workspace.data(), workspace.bytes(), device});
+  kernel.launch(plan, stream);
+  stream.synchronize();
+}
+
 /// One call of a million tokens computes what sixteen calls do that pass their states on.
 TEST_P(Long, AMillionTokens) {
   const Plan& plan = variantNamed(variant()).plan;
@@ -33,8 +43,7 @@ TEST_P(Long, AMillionTokens) {
     const std::unique_ptr<PreparedKernel> kernel = prepare(each);
     const Stream stream;
     call.poison();
-    kernel->launch(call.call(), stream);
-    stream.synchronize();
+    launch(*kernel, call.call(), stream);
     const HostResult whole = call.download();
     call.poison();
     const std::map<std::string, TensorView> states[2] = {call.call().final, between.call().final};
@@ -43,9 +52,8 @@ TEST_P(Long, AMillionTokens) {
       if (i > 0)
         own.initial = states[i % 2];
       own.final = states[(i + 1) % 2];
-      kernel->launch(own, stream);
+      launch(*kernel, own, stream);
     }
-    stream.synchronize();
     // An even number of parts: the last state lies with the call.
     const Verdict verdict = judge(plan, signatureOf(each), call.download(), whole);
     EXPECT_TRUE(verdict.passed) << describe(each) << ": " << verdict.reason;
@@ -139,8 +147,7 @@ TEST_P(Long, ElementsFurtherApartThan32BitsCount) {
       const std::unique_ptr<PreparedKernel> kernel = prepare(each);
       const Stream stream;
       spread.copyFrom(dense.call());
-      kernel->launch(spread.call(), stream);
-      stream.synchronize();
+      launch(*kernel, spread.call(), stream);
       spread.copyTo(dense.call());
       const Verdict verdict = judge(plan, signatureOf(each), dense.download(), reference->expected);
       EXPECT_TRUE(verdict.passed) << describe(each) << ": " << verdict.reason;

@@ -161,7 +161,7 @@ TEST_P(Packed, AGraphTakesTheListAsItIs) {
   for (const Case& each : everyFamily(one)) {
     const std::unique_ptr<PreparedKernel> kernel = prepare(each);
     DeviceCall call(plan, signatureOf(each), each.shape, referenceOf(one)->host);
-    const LaunchPlan bound = kernel->binder().bind(call.call());
+    const LaunchPlan bound = call.bind(kernel->binder());
     const Stream stream;
     stream.beginCapture();
     kernel->launch(bound, stream);

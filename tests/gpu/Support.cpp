@@ -310,6 +310,10 @@ std::vector<Case> everyForm(const Case& one) {
         tile != all.end()) {
       cases.push_back(one);
       cases.back().tile = *tile;
+      if (form == Form::sm90a) {
+        cases.push_back(cases.back());
+        cases.back().tile->segments = 3;
+      }
     }
   return cases;
 }
