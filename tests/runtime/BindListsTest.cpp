@@ -95,6 +95,18 @@ TEST_F(BindLists, NoSequencesAreNoLaunch) {
   EXPECT_EQ(bound().grid, 0U);
 }
 
+/// Of packed sequences the host knows the mean length alone.
+TEST_F(BindLists, SegmentsAreThoseOfTheMeanSequence) {
+  KernelSource source = test::toyKernel();
+  source.segmenting = {.chunk = 1, .most = 64, .roomBytes = 512};
+  source.arch = "sm_90a";
+  binder = Binder(plan, source, test::toySignature());
+  packed(32);
+  EXPECT_EQ(sizes().segments, 4);  // 11 tokens of 3 sequences
+  EXPECT_EQ(bound().grid, 3U * 6 * 2 * 4);
+  EXPECT_GT(bound().workspaceBytes, 512U * 3 * 6 * 2 * 4);
+}
+
 TEST_F(BindLists, ListsInTheOrderOfSlots) {
   packed(32);
   const LaunchPlan once = bound(), again = binder.bind(binder.arguments(call), {}, call.lists);
