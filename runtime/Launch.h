@@ -52,8 +52,8 @@ struct IndexLists {
   /// cuSeqlens[n + 1]. Tokens before the first and behind the last are neither read nor written.
   IndexView cuSeqlens;
   /// [sequences]. Where given, states are pools [rows, heads, dims] of any number of rows:
-  /// sequence n has row slots[n], which no other has; negative: it starts from zero and its final
-  /// state is not kept. Other rows are neither read nor written.
+  /// sequence n has row slots[n], which no other has; negative: none, and its outputs mean nothing.
+  /// Other rows are neither read nor written.
   IndexView slots;
 };
 
