@@ -187,10 +187,13 @@ Slot slotOf(const Plan& plan, const KernelSource::Slot& slot, const Signature& s
   return result;
 }
 
-std::size_t bytes(std::size_t tensors, std::size_t constants) {
+std::size_t bytes(std::size_t tensors, std::size_t constants, std::size_t maps) {
   std::size_t bytes = sizeof(KernelSizes) + tensors * sizeof(KernelTensor) +
                       std::max<std::size_t>(1, constants) * sizeof(float);
-  return (bytes + 7) / 8 * 8;
+  if (maps == 0)
+    return (bytes + 7) / 8 * 8;
+  constexpr std::size_t grain = alignof(TensorMap);
+  return (bytes + sizeof(std::int32_t) + grain - 1) / grain * grain + maps * sizeof(TensorMap);
 }
 
 Sizes check(std::span<const Slot> slots, std::span<const TensorView> arguments) {

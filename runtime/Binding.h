@@ -15,7 +15,7 @@ struct Sizes {
 Binder::Slot slotOf(const Plan& plan, const KernelSource::Slot& slot, const Signature& signature);
 
 /// The size of the kernel's argument.
-std::size_t bytes(std::size_t tensors, std::size_t constants);
+std::size_t bytes(std::size_t tensors, std::size_t constants, std::size_t maps = 0);
 
 /// Every argument by itself, then all with each other. Throws ArgumentError.
 Sizes check(std::span<const Binder::Slot> slots, std::span<const TensorView> arguments);

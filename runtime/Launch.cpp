@@ -4,6 +4,7 @@
 #include "compiler/cuda/Space.h"
 #include "compiler/plan/Dims.h"
 #include "runtime/Binding.h"
+#include "runtime/TensorMap.h"
 
 #include <algorithm>
 #include <cstring>
@@ -44,7 +45,7 @@ Binder::Binder(const Plan& plan, const KernelSource& source, const Signature& gi
     : variant(plan.variant), entry(source.entry), threads(source.threads),
       sharedBytes(unsigned(source.sharedBytes)), tiles(source.tilesPerHead),
       multiprocessors(multiprocessors ? multiprocessors : multiprocessorsOf(source)),
-      segmenting(source.segmenting) {
+      segmenting(source.segmenting), copies(source.copies) {
   const Signature signature = completed(plan, given);
   for (const KernelSource::Slot& slot : source.tensors) {
     expected.push_back(binding::slotOf(plan, slot, signature));
@@ -55,7 +56,7 @@ Binder::Binder(const Plan& plan, const KernelSource& source, const Signature& gi
     constants.push_back(plan.operands.at(operand).name);
   if (!source.constants.empty())
     defaults = lathe::defaultConstants(plan, signature, source);
-  std::size_t bytes = binding::bytes(expected.size(), constants.size());
+  std::size_t bytes = binding::bytes(expected.size(), constants.size(), copies.size());
   if (bytes > LaunchPlan::maxArgumentBytes)
     throw ArgumentError("kernel " + entry + " takes " + std::to_string(expected.size()) +
                         " tensors and " + std::to_string(constants.size()) + " constants, " +
@@ -83,7 +84,7 @@ LaunchPlan Binder::bind(std::span<const TensorView> given, std::span<const float
   plan.threads = threads;
   plan.sharedBytes = sharedBytes;
   plan.device = sizes.device;
-  plan.argumentBytes = binding::bytes(expected.size(), constants.size());
+  plan.argumentBytes = binding::bytes(expected.size(), constants.size(), copies.size());
   std::byte* at = plan.argument.data();
   std::memset(at, 0, plan.argumentBytes);
   const KernelSizes call{.batch = std::int32_t(sizes.batch),
@@ -99,6 +100,18 @@ LaunchPlan Binder::bind(std::span<const TensorView> given, std::span<const float
   }
   if (!values.empty())
     std::memcpy(at, values.data(), values.size_bytes());
+  at += std::max<std::size_t>(1, values.size()) * sizeof(float);
+  std::int32_t mapped = 0;
+  std::byte* map = plan.argument.data() + plan.argumentBytes - copies.size() * sizeof(TensorMap);
+  for (std::size_t i = 0; i < copies.size(); ++i, map += sizeof(TensorMap)) {
+    std::size_t tensor = copies[i].tensor;
+    if (std::optional<TensorMap> made = makeMap(copies[i], expected[tensor], given[tensor])) {
+      std::memcpy(map, &*made, sizeof(*made));
+      mapped |= 1 << i;
+    }
+  }
+  if (!copies.empty())
+    std::memcpy(at, &mapped, sizeof(mapped));
   return plan;
 }
 

@@ -121,6 +121,7 @@ private:
   unsigned threads, sharedBytes;
   int tiles, multiprocessors;
   Segmenting segmenting;
+  std::vector<BoxCopy> copies;
 };
 
 /// Binds one call once.

@@ -108,6 +108,8 @@ std::string assemble(const Plan& plan, const KernelSource& kernel,
   text.line("struct Args : Sizes {");
   text.line("  Tensor tensors[", kernel.tensors.size(), "];");
   text.line("  float constants[", kernel.constants.empty() ? 1 : kernel.constants.size(), "];");
+  if (!kernel.copies.empty())
+    text.line("  int mapped;\n  TensorMap maps[", kernel.copies.size(), "];");
   text.line("};");
   for (const std::string& path : templates)
     appendTemplate(text, path);

@@ -212,14 +212,12 @@ void HopperScanEmitter::writeFactors(Text& text) const {
 }
 
 void HopperScanEmitter::writeOperands(Text& text) const {
-  auto tensor = [&](const char* name, const Product& product) {
-    text.line("  static __device__ __forceinline__ const Tensor& ", name,
-              "(const Args& args) { return args.tensors[",
-              tensorIndex(kernel.tensors, product.operand), "]; }");
-  };
-  tensor("queryTensor", query);
-  tensor("keyTensor", key);
-  tensor("valueTensor", value);
+  text.line(
+      "  static __device__ __forceinline__ const Tensor& copied(const Args& args, int operand) "
+      "{");
+  text.line("    return args.tensors[operand == 0 ? ", kernel.copies[0].tensor,
+            " : operand == 1 ? ", kernel.copies[1].tensor, " : ", kernel.copies[2].tensor, "];");
+  text.line("  }");
 }
 
 void HopperScanEmitter::writeFinish(Text& text) const {
@@ -248,6 +246,9 @@ KernelSource HopperScanEmitter::emit() {
   query = productOf(form.query, "query");
   key = productOf(form.key, "key");
   value = productOf(form.value, "value");
+  for (const Product* product : {&query, &key, &value})
+    kernel.copies.push_back(
+        {tensorIndex(kernel.tensors, product->operand), panelColumns, chunkTokens});
   keepScalars();
   layOut();
   Text variant;

@@ -80,8 +80,21 @@ struct Segmenting {
   std::size_t roomBytes = 0;  ///< What one block has in the workspace.
 };
 
+/// A tensor that a kernel copies in boxes of `columns` elements by `tokens` where its strides let
+/// the copy engine of sm_90 do it.
+struct BoxCopy {
+  int tensor = 0;  ///< Its place in the argument.
+  int columns = 0, tokens = 0;
+};
+/// What the copy engine is told of a tensor: CUtensorMap of cuda.h.
+struct alignas(64) TensorMap {
+  std::uint64_t opaque[16];
+};
+
 /// A generated kernel. It takes one argument by value: `KernelSizes`, `KernelTensor
-/// tensors[tensorCount]` in the order of `tensors`, then `float constants[max(1, constantCount)]`.
+/// tensors[tensorCount]` in the order of `tensors`, then `float constants[max(1, constantCount)]`;
+/// where it has `copies`, then `int32 mapped`, a bit for each of them that has a map, and, aligned
+/// to 64 bytes, `TensorMap maps[copies.size()]`.
 struct KernelSource {
   /// Which tensor stands at a place of the argument: an operand, and of a state its initial or its
   /// final value.
@@ -101,6 +114,7 @@ struct KernelSource {
   /// States that every block of a head reads and one of them writes: the memory of their initial
   /// value must not be that of their final one.
   std::vector<int> sharedStates;
+  std::vector<BoxCopy> copies;
   int tilesPerHead = 1;  ///< Blocks a head: the grid is batch * heads * tilesPerHead * segments.
   Segmenting segmenting;
 };

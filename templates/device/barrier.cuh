@@ -15,8 +15,15 @@ struct Barrier {
   __device__ __forceinline__ void init(int count) const {
     asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(address), "r"(count) : "memory");
   }
-  __device__ __forceinline__ void arrive() const {
-    asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(address) : "memory");
+  __device__ __forceinline__ void arrive(int count = 1) const {
+    asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0], %1;" ::"r"(address), "r"(count)
+                 : "memory");
+  }
+  /// The phase ends no sooner than so many more bytes have been copied.
+  __device__ __forceinline__ void expect(int bytes) const {
+    asm volatile("mbarrier.expect_tx.relaxed.cta.shared::cta.b64 [%0], %1;" ::"r"(address),
+                 "r"(bytes)
+                 : "memory");
   }
   /// Arrives once all earlier cp.async of this thread have written; `count` includes this arrival
   /// (PTX ISA, cp.async.mbarrier.arrive).
@@ -37,6 +44,16 @@ struct Barrier {
     } while (!done);
   }
 };
+
+/// The box of the tensor that begins at these indices, innermost axis first, to shared memory; the
+/// barrier counts its bytes (PTX ISA 9.7.9.27, cp.async.bulk.tensor).
+__device__ __forceinline__ void copyBox(const TensorMap& map, void* shared, Barrier barrier,
+                                        int column, int token, int head, int batch) {
+  asm volatile("cp.async.bulk.tensor.4d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], "
+               "[%1, {%2, %3, %4, %5}], [%6];" ::"r"(sharedAddress(shared)),
+               "l"(&map), "r"(column), "r"(token), "r"(head), "r"(batch), "r"(barrier.address)
+               : "memory");
+}
 
 /// 16 bytes that exist, to shared memory.
 __device__ __forceinline__ void copyAsync16(void* shared, const void* global) {

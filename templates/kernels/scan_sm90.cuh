@@ -66,10 +66,11 @@ template <class V> struct HopperScan {
       barrier.arrive();
   }
 
-  /// One warp copies one operand of every round, or of those of the walk alone; rows behind the
-  /// last token become zeros.
+  /// One warp copies the query (operand 0), key or value of every round, or of those of the walk
+  /// alone; rows behind the last token become zeros. The copy engine takes whole chunks of tensors
+  /// that have a map.
   template <int PANELS>
-  __device__ void copyOperand(const Tensor& tensor, int column, int offset, bool sweeps);
+  __device__ void copyOperand(int operand, int column, int offset, bool sweeps);
 
   /// One warp computes the scalars of two tokens a lane, loaded as far ahead as rows are copied.
   __device__ void computeFactors();
@@ -147,18 +148,10 @@ template <class V> struct HopperScan {
             state[panel][n][e]);
   }
 
-  /// Turns what was read into the output and writes it: through this warp's own room, as a thread
-  /// has single elements of many tokens.
-  __device__ __forceinline__ void writeOutput(const float (&read)[8][4],
-                                              const FragmentA (&values)[V::kChunk / 16], int chunk,
-                                              int stage, int group) {
-    using Out = typename V::template Output<0>;
-    const Tensor& tensor = V::template outputTensor<0>(args);
-    int firstToken = chunk * V::kChunk, rows = sequence.tokens - firstToken;
-    int column = tile * V::kBlockV + group * kPanelColumns + warp * 16;
-    char* room = shared + V::kOutputOffset + (group * 4 + warp) * V::kChunk * 32;
-    auto place = [](int token, int half) { return token * 32 + ((half ^ (token / 4 & 1)) << 4); };
-    uint32 packed[8][2];
+  /// Turns what was read into the output, rounded.
+  __device__ __forceinline__ void finishOutput(uint32 (&packed)[8][2], const float (&read)[8][4],
+                                               const FragmentA (&values)[V::kChunk / 16],
+                                               int stage) const {
 #pragma unroll
     for (int n = 0; n < 8; ++n)
 #pragma unroll
@@ -171,8 +164,20 @@ template <class V> struct HopperScan {
           y[e] = V::finish(args, slots(stage) + n * 8 + lane % 4 * 2 + e, toFloat(x),
                            read[n][half * 2 + e]);
         }
-        packed[n][half] = pack<Out>(y[0], y[1]);
+        packed[n][half] = pack<typename V::template Output<0>>(y[0], y[1]);
       }
+  }
+
+  /// Writes the output through this warp's own room, as a thread has single elements of many
+  /// tokens.
+  __device__ __forceinline__ void writeOutput(const uint32 (&packed)[8][2], int chunk,
+                                              int group) const {
+    using Out = typename V::template Output<0>;
+    const Tensor& tensor = V::template outputTensor<0>(args);
+    int firstToken = chunk * V::kChunk, rows = sequence.tokens - firstToken;
+    int column = tile * V::kBlockV + group * kPanelColumns + warp * 16;
+    char* room = shared + V::kOutputOffset + (group * 4 + warp) * V::kChunk * 32;
+    auto place = [](int token, int half) { return token * 32 + ((half ^ (token / 4 & 1)) << 4); };
     __syncwarp();
 #pragma unroll
     for (int n = 0; n < 8; n += 2)
@@ -219,7 +224,7 @@ template <class V> struct HopperScan {
 #pragma unroll
       for (int panel = 0; panel < kKeyPanels; ++panel)
         wgmma<Along::columns>(Element{}, state[panel], v[step],
-                              panelDescriptor(k + panel * kPanel + step * 2 * kPanelGroup));
+                              panelDescriptor(k + panel * kPanel + step * 2 * kPanelGroup), 1);
     wgmmaCommit();
   }
 
@@ -267,69 +272,87 @@ template <class V> struct HopperScan {
       states.leave();
   }
 
-  /// 64 columns of V through the segment.
+  /// S^T Q^T of a chunk of the walk, to be waited for. Behind the last chunk it reads what is
+  /// there, for nothing: the tensor cores do not stay busy past a branch.
+  __device__ __forceinline__ void readState(float (&out)[8][4],
+                                            const float (&state)[kKeyPanels][8][4], int walked) {
+    int buffer = walked % kScoreBuffers;
+    uint32 q = sharedAddress(query((segment.swept + walked) % V::kStages));
+    FragmentA rounded[V::kK / 16];
+#pragma unroll
+    for (int step = 0; step < V::kK / 16; ++step)
+      rounded[step] = F::fromAccumulator(state[step / 4], step % 4);
+    // Who computed the scores has seen the stage full, and ordered it before wgmma for all.
+    if (walked < segment.chunks)
+      scored(buffer).wait(walked / kScoreBuffers & 1);
+    wgmmaFence();
+#pragma unroll
+    for (int step = 0; step < V::kK / 16; ++step)
+      wgmma<Along::contraction>(Element{}, out, rounded[step],
+                                panelDescriptor(q + step / 4 * kPanel + step % 4 * 32), step > 0);
+    wgmmaCommit();
+  }
+
+  /// out += V^T P^T, to be waited for.
+  __device__ __forceinline__ void addScores(float (&out)[8][4],
+                                            const FragmentA (&v)[V::kChunk / 16], int buffer) {
+    uint32 p = sharedAddress(scores(buffer));
+    wgmmaFence();
+#pragma unroll
+    for (int step = 0; step < V::kChunk / 16; ++step)
+      wgmma<Along::contraction>(Element{}, out, v[step], panelDescriptor(p + step * 32), 1);
+    wgmmaCommit();
+  }
+
+  __device__ __forceinline__ void decayState(float (&state)[kKeyPanels][8][4], int stage) const {
+    if constexpr (V::kDecay == Decay::scalar) {
+      float total = factors(stage).total;
+      eachStateElement(state, 0, [&](int, int, float& s) { s *= total; });
+    }
+  }
+
+  __device__ __forceinline__ void decayRead(float (&out)[8][4], int stage) const {
+    if constexpr (V::kDecay == Decay::scalar)
+#pragma unroll
+      for (int n = 0; n < 8; ++n) {
+        const float* entry = factors(stage).entry + n * 8 + lane % 4 * 2;
+        float2 f = *reinterpret_cast<const float2*>(entry);
+        out[n][0] *= f.x, out[n][1] *= f.y, out[n][2] *= f.x, out[n][3] *= f.y;
+      }
+  }
+
+  /// 64 columns of V through the segment. The tensor cores read the state for a chunk while the
+  /// output of the chunk before is written.
   __device__ __forceinline__ void advance(int group) {
-    float state[kKeyPanels][8][4];
+    float state[kKeyPanels][8][4], out[8][4];
     const States states{segment, static_cast<char*>(args.workspace), unit,
                         group * 128 + warp * 32 + lane, lane};
     findState(state, group, states);
+    readState(out, state, 0);
 #pragma unroll 1
     for (int walked = 0; walked < segment.chunks; ++walked) {
-      int round = segment.swept + walked, stage = round % V::kStages;
-      int buffer = walked % kScoreBuffers;
-      // Who computed the scores has seen the stage full, and ordered it before wgmma for all.
-      scored(buffer).wait(walked / kScoreBuffers & 1);
-      uint32 q = sharedAddress(query(stage));
-      const Factors<V::kChunk>& factor = factors(stage);
-      float out[8][4] = {};
-      FragmentA old[V::kK / 16];
-#pragma unroll
-      for (int step = 0; step < V::kK / 16; ++step)
-        old[step] = F::fromAccumulator(state[step / 4], step % 4);
-      wgmmaFence();
-#pragma unroll
-      for (int step = 0; step < V::kK / 16; ++step)
-        wgmma<Along::contraction>(Element{}, out, old[step],
-                                  panelDescriptor(q + step / 4 * kPanel + step % 4 * 32));
-      wgmmaCommit();
-      FragmentA v[V::kChunk / 16];
+      int stage = (segment.swept + walked) % V::kStages, buffer = walked % kScoreBuffers;
+      FragmentA v[V::kChunk / 16], decayed[V::kChunk / 16];
       loadValues(v, stage, group);
-      wgmmaWait<0>();
-      if constexpr (V::kDecay == Decay::scalar) {
-#pragma unroll
-        for (int n = 0; n < 8; ++n) {
-          float2 f = *reinterpret_cast<const float2*>(factor.entry + n * 8 + lane % 4 * 2);
-          out[n][0] *= f.x, out[n][1] *= f.y, out[n][2] *= f.x, out[n][3] *= f.y;
-        }
-      }
-      uint32 p = sharedAddress(scores(buffer));
-      wgmmaFence();
-#pragma unroll
-      for (int step = 0; step < V::kChunk / 16; ++step)
-        wgmma<Along::contraction>(Element{}, out, v[step], panelDescriptor(p + step * 32));
-      wgmmaCommit();
-      FragmentA decayed[V::kChunk / 16];
 #pragma unroll
       for (int step = 0; step < V::kChunk / 16; ++step)
         decayed[step] = v[step];
       scaleValues(decayed, stage);
-      if constexpr (V::kDecay == Decay::scalar) {
-        float total = factor.total;
-#pragma unroll
-        for (int panel = 0; panel < kKeyPanels; ++panel)
-#pragma unroll
-          for (int n = 0; n < 8; ++n)
-#pragma unroll
-            for (int e = 0; e < 4; ++e)
-              state[panel][n][e] *= total;
-      }
+      decayState(state, stage);
+      wgmmaWait<0>();
+      decayRead(out, stage);
+      addScores(out, v, buffer);
       addChunk(state, decayed, stage);
       wgmmaWait<1>();
       arriveWarp(consumed(buffer));
-      writeOutput(out, v, segment.chunk(round), stage, group);
+      uint32 packed[8][2];
+      finishOutput(packed, out, v, stage);
       wgmmaWait<0>();
       arriveWarp(empty(stage));
+      readState(out, state, walked + 1);
+      writeOutput(packed, segment.first + walked, group);
     }
+    wgmmaWait<0>();
     if (!segment.last())
       return;
     if (segment.count > 1)
@@ -362,11 +385,11 @@ template <class V> struct HopperScan {
     if (role == 0) {
       lowerRegisters<V::kLoadRegisters>();
       if (warp == 0)
-        copyOperand<kKeyPanels>(V::queryTensor(args), 0, 0, false);
+        copyOperand<kKeyPanels>(0, 0, 0, false);
       else if (warp == 1)
-        copyOperand<kKeyPanels>(V::keyTensor(args), 0, kKeyTile, true);
+        copyOperand<kKeyPanels>(1, 0, kKeyTile, true);
       else if (warp == 2)
-        copyOperand<kGroups>(V::valueTensor(args), tile * V::kBlockV, 2 * kKeyTile, true);
+        copyOperand<kGroups>(2, tile * V::kBlockV, 2 * kKeyTile, true);
       else
         computeFactors();
     } else if (role == 1) {

@@ -2,11 +2,12 @@
 
 template <class V>
 template <int PANELS>
-__device__ __forceinline__ void HopperScan<V>::copyOperand(const Tensor& tensor, int column,
-                                                           int offset, bool sweeps) {
+__device__ __forceinline__ void HopperScan<V>::copyOperand(int operand, int column, int offset,
+                                                           bool sweeps) {
+  const Tensor& tensor = V::copied(args, operand);
   constexpr int kPieces = PANELS * 8, kRowsAtOnce = 32 / kPieces;
   const Element* source = tensor.template at<const Element>(sequence, head) + column;
-  bool aligned = rowAlignment<Element>(tensor) == 16;
+  bool aligned = rowAlignment<Element>(tensor) == 16, mapped = args.mapped >> operand & 1;
   int piece = lane % kPieces, firstRow = lane / kPieces;
   int64 step = kRowsAtOnce * tensor.token;
 #pragma unroll 1
@@ -18,6 +19,16 @@ __device__ __forceinline__ void HopperScan<V>::copyOperand(const Tensor& tensor,
     empty(stage).wait(~(round / V::kStages) & 1);
     if (round < segment.swept && !sweeps) {
       full(stage).arrive();
+    } else if (mapped && rows >= V::kChunk) {
+      if (lane == 0) {
+        full(stage).expect(PANELS * kPanel);
+#pragma unroll
+        for (int i = 0; i < PANELS; ++i)
+          copyBox(args.maps[operand], shared + stage * V::kStageBytes + offset + i * kPanel,
+                  full(stage), column + i * kPanelColumns, int(sequence.first) + chunk * V::kChunk,
+                  head / tensor.headGroup, sequence.batch);
+        full(stage).arrive(32);
+      }
     } else if (aligned && rows >= V::kChunk) {
 #pragma unroll 4
       for (int i = 0; i < V::kChunk / kRowsAtOnce; ++i, from += step)
