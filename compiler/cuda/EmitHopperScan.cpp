@@ -250,6 +250,7 @@ KernelSource HopperScanEmitter::emit() {
     kernel.copies.push_back(
         {tensorIndex(kernel.tensors, product->operand), panelColumns, chunkTokens});
   keepScalars();
+  kernel.copies.push_back({tensorIndex(kernel.tensors, output), panelColumns, chunkTokens});
   layOut();
   Text variant;
   writeNumberedTypes(variant, "StateType", signature, {form.state});

@@ -55,6 +55,31 @@ __device__ __forceinline__ void copyBox(const TensorMap& map, void* shared, Barr
                : "memory");
 }
 
+/// The same way back. The thread that stores commits, and waits until all but N of its committed
+/// stores have read shared memory, or are done (9.7.9.27, bulk async-groups).
+__device__ __forceinline__ void storeBox(const TensorMap& map, const void* shared, int column,
+                                         int token, int head, int batch) {
+  asm volatile(
+      "cp.async.bulk.tensor.4d.global.shared::cta.bulk_group [%0, {%2, %3, %4, %5}], [%1];" ::"l"(
+          &map),
+      "r"(sharedAddress(shared)), "r"(column), "r"(token), "r"(head), "r"(batch)
+      : "memory");
+}
+__device__ __forceinline__ void commitBoxes() {
+  asm volatile("cp.async.bulk.commit_group;" ::: "memory");
+}
+template <int N> __device__ __forceinline__ void waitBoxesRead() {
+  asm volatile("cp.async.bulk.wait_group.read %0;" ::"n"(N) : "memory");
+}
+template <int N> __device__ __forceinline__ void waitBoxes() {
+  asm volatile("cp.async.bulk.wait_group %0;" ::"n"(N) : "memory");
+}
+
+/// Threads of one warpgroup wait for each other at barrier `id`, 1 to 15 (9.7.13.1, bar).
+__device__ __forceinline__ void synchronizeGroup(int id) {
+  asm volatile("bar.sync %0, 128;" ::"r"(id) : "memory");
+}
+
 /// 16 bytes that exist, to shared memory.
 __device__ __forceinline__ void copyAsync16(void* shared, const void* global) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(sharedAddress(shared)), "l"(global)

@@ -22,7 +22,8 @@ template <class V> struct HopperScan {
   static constexpr int kGroups = V::kBlockV / kPanelColumns;  ///< Warpgroups that hold the state.
   using States = SegmentStates<4 * kGroups, kKeyPanels>;
   static constexpr int kScoreBuffers = 2;
-  static constexpr int kLoaders = 3;  ///< Warps that copy.
+  static constexpr int kOutputMap = 3;  ///< Its place among the maps.
+  static constexpr int kLoaders = 3;    ///< Warps that copy.
 
   const Args& args;
   char* const shared;  ///< A multiple of 1024, the period of the swizzle.
@@ -66,6 +67,11 @@ template <class V> struct HopperScan {
       barrier.arrive();
   }
 
+  /// Whether the copy engine, whose writes wgmma sees as they are, brings all of a round.
+  __device__ __forceinline__ bool byEngine(int round) const {
+    return (args.mapped & 7) == 7 && (segment.chunk(round) + 1) * V::kChunk <= sequence.tokens;
+  }
+
   /// One warp copies the query (operand 0), key or value of every round, or of those of the walk
   /// alone; rows behind the last token become zeros. The copy engine takes whole chunks of tensors
   /// that have a map.
@@ -87,7 +93,8 @@ template <class V> struct HopperScan {
         arriveWarp(empty(stage));
         continue;
       }
-      fenceAsyncProxy();
+      if (!byEngine(round))
+        fenceAsyncProxy();
       uint32 q = sharedAddress(query(stage)), k = sharedAddress(key(stage));
       const Factors<V::kChunk>& factor = factors(stage);
       float sum[8][4];
@@ -168,41 +175,36 @@ template <class V> struct HopperScan {
       }
   }
 
-  /// Writes the output through this warp's own room, as a thread has single elements of many
-  /// tokens.
+  /// Writes the output through the warpgroup's own room, as a thread has single elements of many
+  /// tokens; whole chunks by the copy engine where the output has a map.
   __device__ __forceinline__ void writeOutput(const uint32 (&packed)[8][2], int chunk,
                                               int group) const {
-    using Out = typename V::template Output<0>;
-    const Tensor& tensor = V::template outputTensor<0>(args);
-    int firstToken = chunk * V::kChunk, rows = sequence.tokens - firstToken;
-    int column = tile * V::kBlockV + group * kPanelColumns + warp * 16;
-    char* room = shared + V::kOutputOffset + (group * 4 + warp) * V::kChunk * 32;
-    auto place = [](int token, int half) { return token * 32 + ((half ^ (token / 4 & 1)) << 4); };
-    __syncwarp();
+    int thread = warp * 32 + lane, firstToken = chunk * V::kChunk;
+    int column = tile * V::kBlockV + group * kPanelColumns, rows = sequence.tokens - firstToken;
+    bool boxed = (args.mapped >> kOutputMap & 1) && rows >= V::kChunk;
+    char* room = shared + V::kOutputOffset + group * kPanel;
+    if (thread == 0)
+      waitBoxesRead<0>();
+    synchronizeGroup(1 + group);
 #pragma unroll
     for (int n = 0; n < 8; n += 2)
-      storeMatrix4Transposed(room + place((n + lane / 16) * 8 + lane % 8, lane / 8 % 2),
-                             packed[n][0], packed[n][1], packed[n + 1][0], packed[n + 1][1]);
-    __syncwarp();
-    bool aligned = rowAlignment<Out>(tensor) == 16;
-    Out* target = tensor.template at<Out>(sequence, head) + column + lane % 2 * 8;
-#pragma unroll
-    for (int i = 0; i < V::kChunk / 16; ++i) {
-      int token = i * 16 + lane / 2;
-      uint4 piece = *reinterpret_cast<const uint4*>(room + place(token, lane % 2));
-      if (token >= rows)
-        continue;
-      Out* to = target + (int64(firstToken) + token) * tensor.token;
-      if (aligned) {
-        storeGlobal16(to, piece);
-      } else {
-        const uint32 words[4] = {piece.x, piece.y, piece.z, piece.w};
-#pragma unroll
-        for (int w = 0; w < 8; ++w)
-          to[w] = Out{uint16(words[w / 2] >> w % 2 * 16)};
-      }
+      storeMatrix4Transposed(
+          room + panelOffset((n + lane / 16) * 8 + lane % 8, warp * 2 + lane / 8 % 2), packed[n][0],
+          packed[n][1], packed[n + 1][0], packed[n + 1][1]);
+    if (boxed)
+      fenceAsyncProxy();
+    synchronizeGroup(1 + group);
+    if (!boxed) {
+      writeRows(room, firstToken, rows, column);
+    } else if (thread == 0) {
+      storeBox(args.maps[kOutputMap], room, column, int(sequence.first) + firstToken, head,
+               sequence.batch);
+      commitBoxes();
     }
   }
+
+  /// What the copy engine cannot write.
+  __device__ void writeRows(const char* room, int firstToken, int rows, int column) const;
 
   /// The values of a chunk as an A operand, transposed.
   __device__ __forceinline__ void loadValues(FragmentA (&v)[V::kChunk / 16], int stage,
@@ -242,8 +244,8 @@ template <class V> struct HopperScan {
     for (int round = 0; round < segment.swept; ++round) {
       int stage = round % V::kStages;
       full(stage).wait(round / V::kStages & 1);
-      // No store to global memory waits yet, so the fence is cheap.
-      fenceAsyncProxy();
+      if (!byEngine(round))
+        fenceAsyncProxy();
       FragmentA v[V::kChunk / 16];
       loadValues(v, stage, group);
       scaleValues(v, stage);
@@ -353,6 +355,8 @@ template <class V> struct HopperScan {
       writeOutput(packed, segment.first + walked, group);
     }
     wgmmaWait<0>();
+    if (warp == 0 && lane == 0)
+      waitBoxes<0>();
     if (!segment.last())
       return;
     if (segment.count > 1)

@@ -1,4 +1,5 @@
-// The warps of the form for sm_90a that bring a chunk to shared memory (scan_sm90.cuh).
+// The warps of the form for sm_90a that bring a chunk to shared memory, and rows of the output that
+// are no whole chunk (scan_sm90.cuh).
 
 template <class V>
 template <int PANELS>
@@ -114,4 +115,29 @@ template <class V> __device__ __forceinline__ void HopperScan<V>::computeFactors
       // Behind the arrival, which would otherwise wait for what is loaded here.
       load(inputs[stage], round + kAhead);
     }
+}
+
+template <class V>
+__device__ __forceinline__ void HopperScan<V>::writeRows(const char* room, int firstToken, int rows,
+                                                         int column) const {
+  using Out = typename V::template Output<0>;
+  const Tensor& tensor = V::template outputTensor<0>(args);
+  bool aligned = rowAlignment<Out>(tensor) == 16;
+#pragma unroll 1
+  for (int i = warp * 32 + lane; i < V::kChunk * 8; i += 128) {
+    int token = i / 8;
+    if (token >= rows)
+      break;
+    uint4 piece = *reinterpret_cast<const uint4*>(room + panelOffset(token, i % 8));
+    Out* to = tensor.template at<Out>(sequence, head) + (int64(firstToken) + token) * tensor.token +
+              column + i % 8 * 8;
+    if (aligned) {
+      storeGlobal16(to, piece);
+    } else {
+      const uint32 words[4] = {piece.x, piece.y, piece.z, piece.w};
+#pragma unroll
+      for (int w = 0; w < 8; ++w)
+        to[w] = Out{uint16(words[w / 2] >> w % 2 * 16)};
+    }
+  }
 }
