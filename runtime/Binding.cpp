@@ -224,6 +224,14 @@ Sizes check(std::span<const Slot> slots, std::span<const TensorView> arguments) 
   return sizes;
 }
 
+void checkShared(const Slot& slot, const TensorView& tensor, const Sizes& sizes, int count) {
+  const std::int64_t own = tensor.shape[slot.leading - 1];
+  if (own > 0 && sizes.heads / own % count)
+    fail(slot, "has " + text(own) + " heads for the " + text(sizes.heads) +
+                   " of the launch; this kernel computes " + text(count) +
+                   " neighbouring heads together, which must share one");
+}
+
 unsigned gridOf(const Sizes& sizes, int tiles) {
   limit("batch", sizes.batch);
   limit("tokens", sizes.tokens);

@@ -20,6 +20,10 @@ std::size_t bytes(std::size_t tensors, std::size_t constants, std::size_t maps =
 /// Every argument by itself, then all with each other. Throws ArgumentError.
 Sizes check(std::span<const Binder::Slot> slots, std::span<const TensorView> arguments);
 
+/// Throws ArgumentError unless each `count` neighbouring heads of the launch share one of the
+/// input.
+void checkShared(const Binder::Slot& slot, const TensorView& tensor, const Sizes& sizes, int count);
+
 /// Thread blocks of the launch. Throws ArgumentError where a number is too large for one.
 unsigned gridOf(const Sizes& sizes, int tiles);
 

@@ -44,6 +44,7 @@ Binder::Binder(const Plan& plan, const KernelSource& source, const Signature& gi
                int multiprocessors)
     : variant(plan.variant), entry(source.entry), threads(source.threads),
       sharedBytes(unsigned(source.sharedBytes)), tiles(source.tilesPerHead),
+      headsOfBlock(source.headsOfBlock),
       multiprocessors(multiprocessors ? multiprocessors : multiprocessorsOf(source)),
       segmenting(source.segmenting), copies(source.copies) {
   const Signature signature = completed(plan, given);
@@ -75,9 +76,11 @@ LaunchPlan Binder::bind(std::span<const TensorView> given, std::span<const float
     throw ArgumentError(std::to_string(values.size()) + " constants were given; kernel " + entry +
                         " takes " + std::to_string(constants.size()));
   binding::Sizes sizes = binding::check(expected, given);
+  for (std::size_t i = 0; headsOfBlock > 1 && i + 1 < copies.size() && i < 2; ++i)
+    binding::checkShared(expected[copies[i].tensor], given[copies[i].tensor], sizes, headsOfBlock);
 
   LaunchPlan plan;
-  plan.grid = binding::gridOf(sizes, tiles);
+  plan.grid = binding::gridOf(sizes, tiles) / headsOfBlock;
   const int segments = segmentsFor(segmenting, plan.grid, sizes.tokens, multiprocessors);
   plan.workspaceBytes = workspaceBytes(segmenting, plan.grid, segments);
   plan.grid *= unsigned(segments);

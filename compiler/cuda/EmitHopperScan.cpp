@@ -52,6 +52,7 @@ private:
   Program program;
   Product query, key, value;
   int output = -1;
+  const int heads;  ///< Of a block.
   int stageBytes = 0, scoreOffset = 0, outputOffset = 0, factorOffset = 0, slotOffset = 0,
       barrierOffset = 0;
 };
@@ -62,7 +63,8 @@ HopperScanEmitter::HopperScanEmitter(const Plan& plan, const Signature& signatur
       program(
           plan, signature, analysis, axes,
           [this](int operand) { return tensorIndex(kernel.tensors, operand); },
-          [this](int operand) { return constantIndex(kernel, operand); }) {
+          [this](int operand) { return constantIndex(kernel, operand); }),
+      heads(std::max(1, tile.blockV / signature.dims.at(form.valueDim))) {
   kernel.entry = entryName(plan, Family::scan);
   kernel.arch = name(Form::sm90a);
   kernel.tensors = tensorSlots(plan);
@@ -88,8 +90,12 @@ void HopperScanEmitter::check() const {
     refuse("stages must be 2 to 4 in the form for sm_90a");
   if (dim(axes.key) != panelColumns && dim(axes.key) != 2 * panelColumns)
     refuse(axes.key + " must be 64 or 128 in the form for sm_90a");
-  if (dim(axes.value) % tile.blockV)
-    refuse(axes.value + " must be a multiple of blockV in the form for sm_90a");
+  if (tile.blockV == heads * dim(axes.value) && heads == 2) {
+    if (!signature.pairedHeads)
+      refuse("a block of two heads takes heads that share queries and keys in pairs");
+  } else if (dim(axes.value) % tile.blockV) {
+    refuse(axes.value + " must be a multiple of blockV in the form for sm_90a, or its half");
+  }
 }
 
 Product HopperScanEmitter::productOf(int index, const char* role) const {
@@ -152,16 +158,17 @@ void HopperScanEmitter::layOut() {
   SharedLayout room;
   stageBytes = panel * (2 * dim(axes.key) / panelColumns + groups);
   room.take(std::size_t(stageBytes) * tile.stages);
-  scoreOffset = room.take(std::size_t(scoreBuffers) * panel);
+  scoreOffset = room.take(std::size_t(scoreBuffers) * heads * panel);
   outputOffset = room.take(std::size_t(groups) * panel);
-  factorOffset = room.take(std::size_t(factorBytes) * tile.stages);
-  slotOffset =
-      room.take(sizeof(float) * tile.stages * chunkTokens * std::max(1, program.slotCount()));
+  factorOffset = room.take(std::size_t(factorBytes) * tile.stages * heads);
+  slotOffset = room.take(sizeof(float) * tile.stages * heads * chunkTokens *
+                         std::max(1, program.slotCount()));
   barrierOffset = room.take(sizeof(std::uint64_t) * (2 * tile.stages + 2 * scoreBuffers));
   // The driver aligns shared memory to less than the period of the swizzle.
   kernel.sharedBytes = room.size() + period - 128;
   kernel.threads = 128 * (2 + groups);
-  kernel.tilesPerHead = dim(axes.value) / tile.blockV;
+  kernel.tilesPerHead = std::max(1, dim(axes.value) / tile.blockV);
+  kernel.headsOfBlock = heads;
   kernel.segmenting = {chunkTokens, tile.segments, segmentRoom(dim(axes.key) * tile.blockV)};
 }
 
@@ -181,6 +188,7 @@ void HopperScanEmitter::writeConstants(Text& text) const {
   constant("kV", dim(axes.value));
   constant("kBlockV", tile.blockV);
   constant("kTiles", kernel.tilesPerHead);
+  constant("kHeads", heads);
   constant("kChunk", chunkTokens);
   constant("kBlock", chunkTokens);
   constant("kStages", tile.stages);

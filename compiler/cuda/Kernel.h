@@ -21,7 +21,8 @@ int bytes(DType dtype);
 struct Signature {
   std::map<std::string, int> dims;  ///< The size of every dimension of the plan.
   DType compute = DType::bf16;      ///< Of the operands of the tensor cores.
-  std::vector<DType> dtypes;        ///< One for each of Plan::operands (constants: ignored).
+  bool pairedHeads = false;  ///< Whether heads 2 i and 2 i + 1 share queries and keys in each call.
+  std::vector<DType> dtypes;  ///< One for each of Plan::operands (constants: ignored).
 };
 
 /// The form of a family's kernel: the portable one (sm_80 and up), or one for sm_90a alone.
@@ -33,7 +34,7 @@ const char* name(Form form);  ///< "portable", "sm_90a"
 struct Tile {
   int chunk = 16;   ///< Tokens between two updates of the state.
   int block = 64;   ///< Tokens loaded, transformed and scored together: a multiple of chunk.
-  int blockV = 64;  ///< Columns of the state held by one thread block.
+  int blockV = 64;  ///< Columns of the state held by one thread block; may be those of two heads.
   int stages = 2;   ///< Blocks of tokens in flight from global to shared memory.
   int splitK = 1;   ///< Lanes that share one column of the state (step, sequential).
   int columns = 1;  ///< Columns that one lane holds (step, sequential).
@@ -115,7 +116,8 @@ struct KernelSource {
   /// value must not be that of their final one.
   std::vector<int> sharedStates;
   std::vector<BoxCopy> copies;
-  int tilesPerHead = 1;  ///< Blocks a head: the grid is batch * heads * tilesPerHead * segments.
+  /// The grid is batch * heads / headsOfBlock * tilesPerHead * segments.
+  int tilesPerHead = 1, headsOfBlock = 1;
   Segmenting segmenting;
 };
 

@@ -5,8 +5,8 @@
 // stages, the fourth computes the token's scalars. Warpgroup 1 computes the scores of a chunk, one
 // chunk ahead of the others. Each later one holds 64 columns of V of the state, transposed, in the
 // accumulators of wgmma: O^T = S^T Q^T e^G + V^T P^T, S^T <- e^{G_C} S^T + V^T (e^{G_C - G} K). The
-// factors of a token are on the side of V, which is in registers. Copies are cp.async, so that any
-// strides and tails are right, and a value waits for nothing but its own row.
+// factors of a token are on the side of V, which is in registers. Heads that share queries and keys
+// may share a block: then each has warpgroups of its own, and scores of its own from one product.
 
 /// What the scalars of a token become: G in log2 units, e^G, f e^{G_C - G} and f, where f is the
 /// factor of the token's key and value, and e^{G_C} of the chunk.
@@ -20,6 +20,8 @@ template <class V> struct HopperScan {
   static constexpr int kPanel = V::kChunk * kPanelRow;  ///< Bytes.
   static constexpr int kKeyPanels = V::kK / kPanelColumns, kKeyTile = kKeyPanels * kPanel;
   static constexpr int kGroups = V::kBlockV / kPanelColumns;  ///< Warpgroups that hold the state.
+  /// Neighbouring heads of a block, which share its queries and keys.
+  static constexpr int kHeads = V::kHeads, kGroupsOfHead = kGroups / kHeads;
   using States = SegmentStates<4 * kGroups, kKeyPanels>;
   static constexpr int kScoreBuffers = 2;
   static constexpr int kOutputMap = 3;  ///< Its place among the maps.
@@ -28,9 +30,11 @@ template <class V> struct HopperScan {
   const Args& args;
   char* const shared;  ///< A multiple of 1024, the period of the swizzle.
   const int warp = threadIdx.x / 32 % 4, lane = threadIdx.x % 32;
-  const int units = args.batch * args.heads * V::kTiles, unit = blockIdx.x % units;
-  const int tile = unit % V::kTiles, head = unit / V::kTiles % args.heads;
-  const Sequence sequence = args.sequence(unit / V::kTiles / args.heads);
+  const int blocksOfBatch = args.heads / kHeads * V::kTiles;
+  const int units = args.batch * blocksOfBatch, unit = blockIdx.x % units;
+  const int tile = unit % V::kTiles;
+  const int firstHead = unit % blocksOfBatch / V::kTiles * kHeads;
+  const Sequence sequence = args.sequence(unit / blocksOfBatch);
   const Segment segment{int(blockIdx.x) / units, args.segments,
                         (sequence.tokens + V::kChunk - 1) / V::kChunk};
 
@@ -39,14 +43,22 @@ template <class V> struct HopperScan {
   }
   __device__ __forceinline__ char* key(int stage) const { return query(stage) + kKeyTile; }
   __device__ __forceinline__ char* value(int stage) const { return query(stage) + 2 * kKeyTile; }
-  __device__ __forceinline__ char* scores(int buffer) const {
-    return shared + V::kScoreOffset + buffer * kPanel;
+  /// Of the block's head number `own`, as are those below.
+  __device__ __forceinline__ char* scores(int buffer, int own) const {
+    return shared + V::kScoreOffset + (buffer * kHeads + own) * kPanel;
   }
-  __device__ __forceinline__ Factors<V::kChunk>& factors(int stage) const {
-    return reinterpret_cast<Factors<V::kChunk>*>(shared + V::kFactorOffset)[stage];
+  __device__ __forceinline__ Factors<V::kChunk>& factors(int stage, int own) const {
+    return reinterpret_cast<Factors<V::kChunk>*>(shared + V::kFactorOffset)[stage * kHeads + own];
   }
-  __device__ __forceinline__ float* slots(int stage) const {
-    return reinterpret_cast<float*>(shared + V::kSlotOffset) + stage * V::kSlots * V::kChunk;
+  __device__ __forceinline__ float* slots(int stage, int own) const {
+    return reinterpret_cast<float*>(shared + V::kSlotOffset) +
+           (stage * kHeads + own) * V::kSlots * V::kChunk;
+  }
+  /// Which of the block's heads a warpgroup has, and its first column of V.
+  __device__ __forceinline__ int ownOf(int group) const { return group / kGroupsOfHead; }
+  __device__ __forceinline__ int headOf(int group) const { return firstHead + ownOf(group); }
+  __device__ __forceinline__ int columnOf(int group) const {
+    return tile * V::kBlockV + group % kGroupsOfHead * kPanelColumns;
   }
   /// The barriers: a stage is full, is empty; scores are there, are used up.
   __device__ __forceinline__ Barrier barrier(int index) const {
@@ -72,16 +84,21 @@ template <class V> struct HopperScan {
     return (args.mapped & 7) == 7 && (segment.chunk(round) + 1) * V::kChunk <= sequence.tokens;
   }
 
-  /// One warp copies the query (operand 0), key or value of every round, or of those of the walk
-  /// alone; rows behind the last token become zeros. The copy engine takes whole chunks of tensors
-  /// that have a map.
-  template <int PANELS>
+  /// One warp copies the query (operand 0), key or value of HEADS heads, of every round or of those
+  /// of the walk alone; rows behind the last token become zeros. The copy engine takes whole chunks
+  /// of tensors that have a map.
+  template <int PANELS, int HEADS>
   __device__ void copyOperand(int operand, int column, int offset, bool sweeps);
 
   /// One warp computes the scalars of two tokens a lane, loaded as far ahead as rows are copied.
   __device__ void computeFactors();
+  /// Those of one round and head, from what was loaded.
+  __device__ void computeFactorsOf(typename V::Inputs (&inputs)[2],
+                                   const typename V::Params& params, int round, int stage, int own,
+                                   float& behind);
 
-  /// P[i][j] = (query_i . key_j) e^{G_i - G_j} f_j for j <= i, rounded, of every chunk of the walk.
+  /// P[i][j] = (query_i . key_j) e^{G_i - G_j} f_j for j <= i, rounded, of every chunk of the walk
+  /// and head of the block.
   __device__ __forceinline__ void computeScores() {
     int row = warp * 16 + lane / 4, column = lane % 4 * 2;
 #pragma unroll 1
@@ -96,7 +113,6 @@ template <class V> struct HopperScan {
       if (!byEngine(round))
         fenceAsyncProxy();
       uint32 q = sharedAddress(query(stage)), k = sharedAddress(key(stage));
-      const Factors<V::kChunk>& factor = factors(stage);
       float sum[8][4];
       wgmmaFence();
 #pragma unroll
@@ -105,36 +121,50 @@ template <class V> struct HopperScan {
         wgmma(Element{}, sum, panelDescriptor(q + offset), panelDescriptor(k + offset), step > 0);
       }
       wgmmaCommit();
-      float2 after[8], own[8];
-      float upper = factor.cumulative[row], lower = factor.cumulative[row + 8];
+      float2 after[8], factor[8];
+      float upper, lower;
+      auto load = [&](int own) {
+        const Factors<V::kChunk>& from = factors(stage, own);
+        upper = from.cumulative[row], lower = from.cumulative[row + 8];
 #pragma unroll
-      for (int n = 0; n < 8; ++n) {
-        after[n] = *reinterpret_cast<const float2*>(factor.cumulative + n * 8 + column);
-        own[n] = *reinterpret_cast<const float2*>(factor.own + n * 8 + column);
-      }
+        for (int n = 0; n < 8; ++n) {
+          after[n] = *reinterpret_cast<const float2*>(from.cumulative + n * 8 + column);
+          factor[n] = *reinterpret_cast<const float2*>(from.own + n * 8 + column);
+        }
+      };
+      load(0);
       consumed(buffer).wait(~(walked / kScoreBuffers) & 1);
       wgmmaWait<0>();
-      arriveWarp(empty(stage));
 #pragma unroll
-      for (int n = 0; n < 8; ++n) {
-        int j = n * 8 + column;
+      for (int own = 0; own < kHeads; ++own) {
+        if (own > 0)
+          load(own);
+        if (own + 1 == kHeads)
+          arriveWarp(empty(stage));
+        uint32 packed[8][2];
 #pragma unroll
-        for (int e = 0; e < 4; ++e) {
-          int i = row + e / 2 * 8;
-          bool seen = j + e % 2 <= i;
-          if constexpr (V::kDecay == Decay::scalar)
-            sum[n][e] *= exp2((e / 2 ? lower : upper) - (e % 2 ? after[n].y : after[n].x));
-          if constexpr (V::kKeyFactor)
-            sum[n][e] *= e % 2 ? own[n].y : own[n].x;
-          sum[n][e] = seen ? sum[n][e] : 0.0f;
+        for (int n = 0; n < 8; ++n) {
+          int j = n * 8 + column;
+          float score[4];
+#pragma unroll
+          for (int e = 0; e < 4; ++e) {
+            int i = row + e / 2 * 8;
+            bool seen = j + e % 2 <= i;
+            score[e] = sum[n][e];
+            if constexpr (V::kDecay == Decay::scalar)
+              score[e] *= exp2((e / 2 ? lower : upper) - (e % 2 ? after[n].y : after[n].x));
+            if constexpr (V::kKeyFactor)
+              score[e] *= e % 2 ? factor[n].y : factor[n].x;
+            score[e] = seen ? score[e] : 0.0f;
+          }
+          packed[n][0] = pack<Element>(score[0], score[1]);
+          packed[n][1] = pack<Element>(score[2], score[3]);
         }
-      }
 #pragma unroll
-      for (int n = 0; n < 8; n += 2)
-        storeMatrix4(scores(buffer) + panelOffset(warp * 16 + lane % 16, n + lane / 16),
-                     pack<Element>(sum[n][0], sum[n][1]), pack<Element>(sum[n][2], sum[n][3]),
-                     pack<Element>(sum[n + 1][0], sum[n + 1][1]),
-                     pack<Element>(sum[n + 1][2], sum[n + 1][3]));
+        for (int n = 0; n < 8; n += 2)
+          storeMatrix4(scores(buffer, own) + panelOffset(warp * 16 + lane % 16, n + lane / 16),
+                       packed[n][0], packed[n][1], packed[n + 1][0], packed[n + 1][1]);
+      }
       fenceAsyncProxy();
       arriveWarp(scored(buffer));
     }
@@ -144,7 +174,7 @@ template <class V> struct HopperScan {
   template <class Function>
   __device__ __forceinline__ void eachStateElement(float (&state)[kKeyPanels][8][4], int group,
                                                    Function f) const {
-    int column = tile * V::kBlockV + group * kPanelColumns + warp * 16 + lane / 4;
+    int column = columnOf(group) + warp * 16 + lane / 4;
 #pragma unroll
     for (int panel = 0; panel < kKeyPanels; ++panel)
 #pragma unroll
@@ -157,8 +187,8 @@ template <class V> struct HopperScan {
 
   /// Turns what was read into the output, rounded.
   __device__ __forceinline__ void finishOutput(uint32 (&packed)[8][2], const float (&read)[8][4],
-                                               const FragmentA (&values)[V::kChunk / 16],
-                                               int stage) const {
+                                               const FragmentA (&values)[V::kChunk / 16], int stage,
+                                               int group) const {
 #pragma unroll
     for (int n = 0; n < 8; ++n)
 #pragma unroll
@@ -168,7 +198,7 @@ template <class V> struct HopperScan {
         for (int e = 0; e < 2; ++e) {
           // The fragments of the values hold what the accumulators do.
           Element x{uint16(values[n / 2].r[n % 2 * 2 + half] >> e * 16)};
-          y[e] = V::finish(args, slots(stage) + n * 8 + lane % 4 * 2 + e, toFloat(x),
+          y[e] = V::finish(args, slots(stage, ownOf(group)) + n * 8 + lane % 4 * 2 + e, toFloat(x),
                            read[n][half * 2 + e]);
         }
         packed[n][half] = pack<typename V::template Output<0>>(y[0], y[1]);
@@ -180,7 +210,7 @@ template <class V> struct HopperScan {
   __device__ __forceinline__ void writeOutput(const uint32 (&packed)[8][2], int chunk,
                                               int group) const {
     int thread = warp * 32 + lane, firstToken = chunk * V::kChunk;
-    int column = tile * V::kBlockV + group * kPanelColumns, rows = sequence.tokens - firstToken;
+    int head = headOf(group), column = columnOf(group), rows = sequence.tokens - firstToken;
     bool boxed = (args.mapped >> kOutputMap & 1) && rows >= V::kChunk;
     char* room = shared + V::kOutputOffset + group * kPanel;
     if (thread == 0)
@@ -195,7 +225,7 @@ template <class V> struct HopperScan {
       fenceAsyncProxy();
     synchronizeGroup(1 + group);
     if (!boxed) {
-      writeRows(room, firstToken, rows, column);
+      writeRows(room, firstToken, rows, head, column);
     } else if (thread == 0) {
       storeBox(args.maps[kOutputMap], room, column, int(sequence.first) + firstToken, head,
                sequence.batch);
@@ -204,7 +234,7 @@ template <class V> struct HopperScan {
   }
 
   /// What the copy engine cannot write.
-  __device__ void writeRows(const char* room, int firstToken, int rows, int column) const;
+  __device__ void writeRows(const char* room, int firstToken, int rows, int head, int column) const;
 
   /// The values of a chunk as an A operand, transposed.
   __device__ __forceinline__ void loadValues(FragmentA (&v)[V::kChunk / 16], int stage,
@@ -230,11 +260,12 @@ template <class V> struct HopperScan {
     wgmmaCommit();
   }
 
-  __device__ __forceinline__ void scaleValues(FragmentA (&v)[V::kChunk / 16], int stage) const {
+  __device__ __forceinline__ void scaleValues(FragmentA (&v)[V::kChunk / 16], int stage,
+                                              int group) const {
     if constexpr (V::kDecay == Decay::scalar || V::kKeyFactor)
 #pragma unroll
       for (int step = 0; step < V::kChunk / 16; ++step)
-        F::scaleColumns(v[step], factors(stage).exit + step * 16, lane);
+        F::scaleColumns(v[step], factors(stage, ownOf(group)).exit + step * 16, lane);
   }
 
   /// The state that the segment makes of zero, and the decay over it.
@@ -248,8 +279,8 @@ template <class V> struct HopperScan {
         fenceAsyncProxy();
       FragmentA v[V::kChunk / 16];
       loadValues(v, stage, group);
-      scaleValues(v, stage);
-      decay = factors(stage).total;
+      scaleValues(v, stage, group);
+      decay = factors(stage, ownOf(group)).total;
       addChunk(state, v, stage);
       wgmmaWait<0>();
       arriveWarp(empty(stage));
@@ -265,7 +296,7 @@ template <class V> struct HopperScan {
       float decay = sweep(state, group);
       states.share(state, decay);
     }
-    const auto initial = V::template initialState<0>(args, sequence, head);
+    const auto initial = V::template initialState<0>(args, sequence, headOf(group));
     eachStateElement(state, group,
                      [&](int d, int v, float& s) { s = initial ? toFloat(initial(d, v)) : 0.0f; });
     if (segment.index > 0)
@@ -296,9 +327,9 @@ template <class V> struct HopperScan {
   }
 
   /// out += V^T P^T, to be waited for.
-  __device__ __forceinline__ void addScores(float (&out)[8][4],
-                                            const FragmentA (&v)[V::kChunk / 16], int buffer) {
-    uint32 p = sharedAddress(scores(buffer));
+  __device__ __forceinline__ void
+  addScores(float (&out)[8][4], const FragmentA (&v)[V::kChunk / 16], int buffer, int group) {
+    uint32 p = sharedAddress(scores(buffer, ownOf(group)));
     wgmmaFence();
 #pragma unroll
     for (int step = 0; step < V::kChunk / 16; ++step)
@@ -306,18 +337,19 @@ template <class V> struct HopperScan {
     wgmmaCommit();
   }
 
-  __device__ __forceinline__ void decayState(float (&state)[kKeyPanels][8][4], int stage) const {
+  __device__ __forceinline__ void decayState(float (&state)[kKeyPanels][8][4], int stage,
+                                             int group) const {
     if constexpr (V::kDecay == Decay::scalar) {
-      float total = factors(stage).total;
+      float total = factors(stage, ownOf(group)).total;
       eachStateElement(state, 0, [&](int, int, float& s) { s *= total; });
     }
   }
 
-  __device__ __forceinline__ void decayRead(float (&out)[8][4], int stage) const {
+  __device__ __forceinline__ void decayRead(float (&out)[8][4], int stage, int group) const {
     if constexpr (V::kDecay == Decay::scalar)
 #pragma unroll
       for (int n = 0; n < 8; ++n) {
-        const float* entry = factors(stage).entry + n * 8 + lane % 4 * 2;
+        const float* entry = factors(stage, ownOf(group)).entry + n * 8 + lane % 4 * 2;
         float2 f = *reinterpret_cast<const float2*>(entry);
         out[n][0] *= f.x, out[n][1] *= f.y, out[n][2] *= f.x, out[n][3] *= f.y;
       }
@@ -339,16 +371,16 @@ template <class V> struct HopperScan {
 #pragma unroll
       for (int step = 0; step < V::kChunk / 16; ++step)
         decayed[step] = v[step];
-      scaleValues(decayed, stage);
-      decayState(state, stage);
+      scaleValues(decayed, stage, group);
+      decayState(state, stage, group);
       wgmmaWait<0>();
-      decayRead(out, stage);
-      addScores(out, v, buffer);
+      decayRead(out, stage, group);
+      addScores(out, v, buffer, group);
       addChunk(state, decayed, stage);
       wgmmaWait<1>();
       arriveWarp(consumed(buffer));
       uint32 packed[8][2];
-      finishOutput(packed, out, v, stage);
+      finishOutput(packed, out, v, stage, group);
       wgmmaWait<0>();
       arriveWarp(empty(stage));
       readState(out, state, walked + 1);
@@ -361,7 +393,7 @@ template <class V> struct HopperScan {
       return;
     if (segment.count > 1)
       states.awaitOthers();
-    if (auto last = V::template finalState<0>(args, sequence, head))
+    if (auto last = V::template finalState<0>(args, sequence, headOf(group)))
       eachStateElement(state, group, [&](int d, int v, float& s) {
         last(d, v) = fromFloat<typename V::template State<0>>(s);
       });
@@ -389,11 +421,11 @@ template <class V> struct HopperScan {
     if (role == 0) {
       lowerRegisters<V::kLoadRegisters>();
       if (warp == 0)
-        copyOperand<kKeyPanels>(0, 0, 0, false);
+        copyOperand<kKeyPanels, 1>(0, 0, 0, false);
       else if (warp == 1)
-        copyOperand<kKeyPanels>(1, 0, kKeyTile, true);
+        copyOperand<kKeyPanels, 1>(1, 0, kKeyTile, true);
       else if (warp == 2)
-        copyOperand<kGroups>(2, tile * V::kBlockV, 2 * kKeyTile, true);
+        copyOperand<kGroups, kHeads>(2, tile * V::kBlockV, 2 * kKeyTile, true);
       else
         computeFactors();
     } else if (role == 1) {

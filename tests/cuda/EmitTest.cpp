@@ -128,7 +128,7 @@ TEST(Emit, RefusesWhatTheFormForHopperDoesNotTake) {
   EXPECT_EQ(of("retnet", signatureOf(plan, 100, 128)),
             words("retnet", "K must be 64 or 128 in the form for sm_90a"));
   EXPECT_EQ(of("retnet", signatureOf(plan, 128, 100)),
-            words("retnet", "V must be a multiple of blockV in the form for sm_90a"));
+            words("retnet", "V must be a multiple of blockV in the form for sm_90a, or its half"));
   for (auto [tile, why] : std::initializer_list<std::pair<Tile, const char*>>{
            {{32, 64, 64, 3, 1, 1, Form::sm90a}, "chunk and block must be 64"},
            {{64, 64, 32, 3, 1, 1, Form::sm90a}, "blockV must be 64 or 128"},

@@ -25,10 +25,11 @@ TEST(Segments, ManyHeadsNeedNone) {
   EXPECT_EQ(segments(100, 1 << 20), 1);
 }
 
-/// With 144 heads a second wave would run for the sake of 12.
-TEST(Segments, EvenOutTheLastWave) {
-  EXPECT_GT(segments(144, 1 << 17), 1);
-  EXPECT_EQ(segments(264, 1 << 17), 1);
+/// A sweep costs as much as an uneven last wave of two.
+TEST(Segments, WavesMayBeUneven) {
+  EXPECT_EQ(segments(144, 1 << 17), 1);
+  EXPECT_EQ(segments(90, 1 << 17), 1);
+  EXPECT_EQ(segments(45, 1 << 17), 2);
 }
 
 TEST(Segments, HaveAtLeastAChunkEach) {
