@@ -30,59 +30,6 @@ const char* cudaType(DType dtype) {
   return "float";
 }
 
-Analysis::Analysis(const Plan& plan) : plan(plan) {
-  size_t count = plan.nodes.size();
-  dependent.resize(count);
-  same.resize(count);
-  plain.resize(count);
-  for (size_t i = 0; i < count; ++i) {
-    const Node& node = plan.nodes[i];
-    dependent[i] = node.kind == Node::Kind::state || node.kind == Node::Kind::affine;
-    bool leafUniform = node.kind == Node::Kind::constant || node.kind == Node::Kind::override_ ||
-                       node.kind == Node::Kind::dimension;
-    same[i] = leafUniform;
-    plain[i] = node.dims.empty() && (leafUniform || node.kind == Node::Kind::operand ||
-                                     node.kind == Node::Kind::position);
-    if (node.kind == Node::Kind::override_)
-      continue;
-    bool all = node.kind == Node::Kind::map && !node.args.empty(),
-         allPlain = all && node.dims.empty();
-    for (int arg : node.args) {
-      dependent[i] |= dependent[arg];
-      all &= bool(same[arg]);
-      allPlain &= bool(plain[arg]);
-    }
-    same[i] |= all;
-    plain[i] |= allPlain;
-  }
-}
-
-std::set<int> Analysis::closure(const std::vector<int>& roots,
-                                const std::function<bool(int)>& stop) const {
-  std::set<int> result;
-  std::vector<int> work = roots;
-  while (!work.empty()) {
-    int node = work.back();
-    work.pop_back();
-    if (!result.insert(node).second || stop(node))
-      continue;
-    if (plan.nodes[node].kind == Node::Kind::override_)
-      continue;
-    for (int arg : plan.nodes[node].args)
-      work.push_back(arg);
-    if (plan.nodes[node].kind == Node::Kind::affine) {
-      const Recurrence& r = plan.recurrences[plan.nodes[node].affine];
-      work.push_back(plan.nodes[node].args.empty() ? node : plan.nodes[node].args[0]);
-      work.insert(work.end(), r.logDecays.begin(), r.logDecays.end());
-      for (auto& term : r.rank1)
-        work.insert(work.end(), {term.left, term.right});
-      for (auto& term : r.outer)
-        work.insert(work.end(), {term.key, term.value});
-    }
-  }
-  return result;
-}
-
 /// How a row program is declared and called.
 static const char* const kRowParameters =
     "const Args& args, char* shared, int stage, int token, bool valid, int tile, "
@@ -187,8 +134,6 @@ std::string mapCode(const Node& node, const std::function<std::string(int)>& arg
     return a[0] + " - " + a[1];
   case Op::multiply:
     return a[0] + " * " + a[1];
-  case Op::divide:
-    return a[0] + " / " + a[1];
   case Op::negate:
     return "-(" + a[0] + ")";
   default:
@@ -288,20 +233,32 @@ void Program::writeScalarProgram(Text& text) const {
   text.line("  }");
 }
 
+/// How many elements of a row of `length` a lane has.
+std::string Program::rowCount(int length) const {
+  return rowLanes ? "8" : "rowLength<" + std::to_string(length) + ">";
+}
+
+/// "float NAME[...]": the part of a row that a lane has.
+std::string Program::rowArray(const std::string& name, int length) const {
+  return "float " + name + "[" + rowCount(length) + "]";
+}
+
 /// What a warp reads of a token, apart from what it makes of it, so that a kernel can have the
 /// reads in flight while it does something else.
 void Program::writeRows(Text& text) const {
   text.line("  struct Rows {");
   Text loads;
+  const std::string lanes = rowLanes ? ", " + std::to_string(rowLanes) : "";
   for (int index : rowNodes()) {
     const Node& node = plan.nodes[index];
     if (node.kind != Node::Kind::operand)
       continue;
     int length = rowElements(node.dims);
-    text.line("    float n", index, "[rowLength<", length, ">];  // ",
+    text.line("    ", rowArray("n" + std::to_string(index), length), ";  // ",
               plan.operands[node.operand].name);
-    loads.line("      loadRow<", length, ">(n", index, ", ", rowPointer(node.operand), ", ",
-               signature.dims.at(node.dims[0]), " - ", firstElement(node.dims), ", valid, lane);");
+    loads.line("      ", rowLanes ? "loadPieces<" : "loadRow<", length, lanes, ">(n", index, ", ",
+               rowPointer(node.operand), ", ", signature.dims.at(node.dims[0]), " - ",
+               firstElement(node.dims), ", valid, lane);");
   }
   text.line("    __device__ __forceinline__ void load(", kRowParameters, ") {");
   text.append(loads);
@@ -321,8 +278,8 @@ void Program::writeMapRows(Text& text) const {
   text.line("  static __device__ __forceinline__ void mapRows(const Rows& rows, ", kRowParameters,
             ") {");
   if (hasRowProgram())
-    text.line("    [[maybe_unused]] float* slots = reinterpret_cast<float*>(shared + kSlotOffset) "
-              "+ token;");
+    text.line("    [[maybe_unused]] float* slots = reinterpret_cast<float*>(", slotBase,
+              ") + token;");
   auto isVector = [&](int node) { return !plan.nodes[node].dims.empty(); };
   auto argument = [&](int arg) {
     if (analysis.scalar(arg))
@@ -339,12 +296,12 @@ void Program::writeMapRows(Text& text) const {
           "cannot be computed ahead of it");
     int length = isVector(index) ? rowElements(node.dims) : 0;
     if (isVector(index) && node.kind != Node::Kind::operand)
-      text.line("    float ", name, "[rowLength<", length, ">];");
+      text.line("    ", rowArray(name, length), ";");
     if (node.kind == Node::Kind::operand) {
-      text.line("    const float(&", name, ")[rowLength<", length, ">] = rows.", name, ";");
+      text.line("    const ", rowArray("(&" + name + ")", length), " = rows.", name, ";");
     } else if (node.kind == Node::Kind::map && isVector(index)) {
       text.line("#pragma unroll");
-      text.line("    for (int i = 0; i < rowLength<", length, ">; ++i)");
+      text.line("    for (int i = 0; i < ", rowCount(length), "; ++i)");
       text.line("      ", name, "[i] = ", mapCode(node, argument), ";");
     } else if (node.kind == Node::Kind::map) {
       text.line("    float ", name, " = ", mapCode(node, argument), ";");
@@ -365,9 +322,12 @@ void Program::writeMapRows(Text& text) const {
       bool largest = node.kind == Node::Kind::max;
       text.line("    float ", name, ";");
       writeReduction(text, largest, name, value,
-                     "inRow<" + std::to_string(signature.dims.at(node.name)) + ">(i, lane)",
-                     "rowLength<" + std::to_string(over) + ">");
-      text.line("    ", name, " = warp", largest ? "Max(" : "Sum(", name, ");");
+                     rowLanes ? "lane % " + std::to_string(rowLanes) + " * 8 + i < " +
+                                    std::to_string(over)
+                              : "inRow<" + std::to_string(over) + ">(i, lane)",
+                     rowCount(over));
+      text.line("    ", name, " = warp", largest ? "Max" : "Sum", "<", rowLanes ? rowLanes : 32,
+                ">(", name, ");");
     } else {
       throw std::logic_error("row program: unexpected node " + name);
     }
@@ -377,19 +337,22 @@ void Program::writeMapRows(Text& text) const {
     if (!isVector(store.node)) {
       std::string value = argument(store.node);
       name = "spread" + std::to_string(store.node);
-      text.line("    float ", name, "[rowLength<", store.length, ">];");
+      text.line("    ", rowArray(name, store.length), ";");
       text.line("#pragma unroll");
-      text.line("    for (int i = 0; i < rowLength<", store.length, ">; ++i)");
+      text.line("    for (int i = 0; i < ", rowCount(store.length), "; ++i)");
       text.line("      ", name, "[i] = ", value, ";");
     }
-    text.line("    storeRow<", store.length, ", ", store.padded, ", ", store.type, ">(",
-              store.pointer, ", ", name, ", ", signature.dims.at(store.dims[0]), " - ", store.first,
-              ", valid, lane);");
+    if (rowLanes)
+      text.line("    storePieces<", store.length, ", ", rowLanes, ">(");
+    else
+      text.line("    storeRow<", store.length, ", ", store.padded, ", ", store.type, ">(");
+    text.line("        ", store.pointer, ", ", name, ", ", signature.dims.at(store.dims[0]), " - ",
+              store.first, ", valid, lane);");
   }
   for (size_t i = 0; i < slots.size(); ++i)
     if (!analysis.scalar(slots[i]))
-      text.line("    if (lane == 0)\n      slots[", i, " * kBlock] = valid ? n", slots[i],
-                " : 0.0f;");
+      text.line("    if (lane", rowLanes ? " % " + std::to_string(rowLanes) : "",
+                " == 0)\n      slots[", i, " * kBlock] = valid ? n", slots[i], " : 0.0f;");
   text.line("  }");
 }
 

@@ -15,9 +15,10 @@ inline constexpr std::size_t workspaceAlignment = 256;
 /// Counters in the head: of a launch with several segments, its blocks.
 inline constexpr std::int64_t maxSegmentBlocks = workspaceHead / sizeof(std::uint32_t);
 
-/// What a block passes on through the workspace: the elements of its state in bf16, and the decay.
-constexpr std::size_t segmentRoom(int stateElements) {
-  return 2 * std::size_t(stateElements) + 128;
+/// What a block passes on through the workspace: the elements of its state in bf16, the decay, and
+/// a vector in fp32 (a normaliser).
+constexpr std::size_t segmentRoom(int stateElements, int vectorElements) {
+  return 2 * std::size_t(stateElements) + 128 + 4 * std::size_t(vectorElements);
 }
 
 /// How long a launch takes in units of the time in which a block walks a chunk: its waves of

@@ -159,7 +159,7 @@ std::vector<Tile> enumerate(const Plan& plan, Family family, const Signature& si
       for (int blockV : {64, 128})
         for (int stages : {2, 3})
           for (int segments : {0, 1, 2, 4, 8, 16, 32})
-            if (blockV <= columns * (signature.pairedHeads ? 2 : 1))
+            if (blockV < columns + 64 || (signature.pairedHeads && blockV == 2 * columns))
               tiles.push_back({64, 64, blockV, stages, 1, 1, Form::sm90a, segments});
     return tiles;
   }

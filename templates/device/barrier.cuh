@@ -75,8 +75,11 @@ template <int N> __device__ __forceinline__ void waitBoxes() {
   asm volatile("cp.async.bulk.wait_group %0;" ::"n"(N) : "memory");
 }
 
-/// Threads of one warpgroup wait for each other at barrier `id`, 1 to 15 (9.7.13.1, bar).
-__device__ __forceinline__ void synchronizeGroup(int id) {
+/// Where the 128 threads of one warpgroup meet; ID from 1 to 15, 0 being that of __syncthreads.
+template <int ID> __device__ __forceinline__ void syncWarpgroup() {
+  asm volatile("bar.sync %0, 128;" ::"n"(ID) : "memory");
+}
+__device__ __forceinline__ void syncWarpgroup(int id) {
   asm volatile("bar.sync %0, 128;" ::"r"(id) : "memory");
 }
 

@@ -18,14 +18,17 @@ template <class V> struct HopperScan {
   using Element = typename V::Element;
   using F = Fragments<Element>;
   static constexpr int kPanel = V::kChunk * kPanelRow;  ///< Bytes.
-  static constexpr int kKeyPanels = V::kK / kPanelColumns, kKeyTile = kKeyPanels * kPanel;
+  static constexpr int kKeyPanels = (V::kK + kPanelColumns - 1) / kPanelColumns;
+  static constexpr int kKeyTile = kKeyPanels * kPanel;
   static constexpr int kGroups = V::kBlockV / kPanelColumns;  ///< Warpgroups that hold the state.
   /// Neighbouring heads of a block, which share its queries and keys.
   static constexpr int kHeads = V::kHeads, kGroupsOfHead = kGroups / kHeads;
-  using States = SegmentStates<4 * kGroups, kKeyPanels>;
+  using States =
+      SegmentStates<4 * kGroups, kKeyPanels, V::kNormaliser ? 4 : 0, V::kNormaliser ? V::kK : 0>;
   static constexpr int kScoreBuffers = 2;
-  static constexpr int kOutputMap = 3;  ///< Its place among the maps.
-  static constexpr int kLoaders = 3;    ///< Warps that copy.
+  static constexpr int kScoreBarrier = 1, kOutputBarrier = 2;  ///< Of warpgroups.
+  static constexpr int kOutputMap = 3;                         ///< Its place among the maps.
+  static constexpr int kLoaders = 3;                           ///< Warps that copy.
 
   const Args& args;
   char* const shared;  ///< A multiple of 1024, the period of the swizzle.
@@ -72,6 +75,10 @@ template <class V> struct HopperScan {
   __device__ __forceinline__ Barrier consumed(int buffer) const {
     return barrier(2 * V::kStages + kScoreBuffers + buffer);
   }
+  /// In the sweep: the rows of a stage are mapped.
+  __device__ __forceinline__ Barrier mapped(int stage) const {
+    return barrier(2 * V::kStages + 2 * kScoreBuffers + stage);
+  }
   /// Once for each warp.
   __device__ __forceinline__ void arriveWarp(Barrier barrier) const {
     __syncwarp();
@@ -85,10 +92,10 @@ template <class V> struct HopperScan {
   }
 
   /// One warp copies the query (operand 0), key or value of HEADS heads, of every round or of those
-  /// of the walk alone; rows behind the last token become zeros. The copy engine takes whole chunks
-  /// of tensors that have a map.
-  template <int PANELS, int HEADS>
-  __device__ void copyOperand(int operand, int column, int offset, bool sweeps);
+  /// of the walk alone; rows behind the last token become zeros. Of COLUMNS columns `exists` are
+  /// there. The copy engine takes whole chunks of tensors that have a map.
+  template <int COLUMNS, int HEADS>
+  __device__ void copyOperand(int operand, int column, int offset, int exists, bool sweeps);
 
   /// One warp computes the scalars of two tokens a lane, loaded as far ahead as rows are copied.
   __device__ void computeFactors();
@@ -97,144 +104,38 @@ template <class V> struct HopperScan {
                                    const typename V::Params& params, int round, int stage, int own,
                                    float& behind);
 
+  /// Queries, keys and values of a chunk become what the spec makes of them, in their places.
+  __device__ void mapRows(int chunk, int stage);
+
+  /// What the warpgroup of the scores does for the sweep.
+  __device__ void sweepTiles(HopperNormaliser<V>& normaliser);
+
   /// P[i][j] = (query_i . key_j) e^{G_i - G_j} f_j for j <= i, rounded, of every chunk of the walk
   /// and head of the block.
-  __device__ __forceinline__ void computeScores() {
-    int row = warp * 16 + lane / 4, column = lane % 4 * 2;
-#pragma unroll 1
-    for (int round = 0; round < segment.rounds(); ++round) {
-      int stage = round % V::kStages, walked = round - segment.swept;
-      int buffer = walked % kScoreBuffers;
-      full(stage).wait(round / V::kStages & 1);
-      if (walked < 0) {
-        arriveWarp(empty(stage));
-        continue;
-      }
-      if (!byEngine(round))
-        fenceAsyncProxy();
-      uint32 q = sharedAddress(query(stage)), k = sharedAddress(key(stage));
-      float sum[8][4];
-      wgmmaFence();
-#pragma unroll
-      for (int step = 0; step < V::kK / 16; ++step) {
-        int offset = step / 4 * kPanel + step % 4 * 32;
-        wgmma(Element{}, sum, panelDescriptor(q + offset), panelDescriptor(k + offset), step > 0);
-      }
-      wgmmaCommit();
-      float2 after[8], factor[8];
-      float upper, lower;
-      auto load = [&](int own) {
-        const Factors<V::kChunk>& from = factors(stage, own);
-        upper = from.cumulative[row], lower = from.cumulative[row + 8];
-#pragma unroll
-        for (int n = 0; n < 8; ++n) {
-          after[n] = *reinterpret_cast<const float2*>(from.cumulative + n * 8 + column);
-          factor[n] = *reinterpret_cast<const float2*>(from.own + n * 8 + column);
-        }
-      };
-      load(0);
-      consumed(buffer).wait(~(walked / kScoreBuffers) & 1);
-      wgmmaWait<0>();
-#pragma unroll
-      for (int own = 0; own < kHeads; ++own) {
-        if (own > 0)
-          load(own);
-        if (own + 1 == kHeads)
-          arriveWarp(empty(stage));
-        uint32 packed[8][2];
-#pragma unroll
-        for (int n = 0; n < 8; ++n) {
-          int j = n * 8 + column;
-          float score[4];
-#pragma unroll
-          for (int e = 0; e < 4; ++e) {
-            int i = row + e / 2 * 8;
-            bool seen = j + e % 2 <= i;
-            score[e] = sum[n][e];
-            if constexpr (V::kDecay == Decay::scalar)
-              score[e] *= exp2((e / 2 ? lower : upper) - (e % 2 ? after[n].y : after[n].x));
-            if constexpr (V::kKeyFactor)
-              score[e] *= e % 2 ? factor[n].y : factor[n].x;
-            score[e] = seen ? score[e] : 0.0f;
-          }
-          packed[n][0] = pack<Element>(score[0], score[1]);
-          packed[n][1] = pack<Element>(score[2], score[3]);
-        }
-#pragma unroll
-        for (int n = 0; n < 8; n += 2)
-          storeMatrix4(scores(buffer, own) + panelOffset(warp * 16 + lane % 16, n + lane / 16),
-                       packed[n][0], packed[n][1], packed[n + 1][0], packed[n + 1][1]);
-      }
-      fenceAsyncProxy();
-      arriveWarp(scored(buffer));
-    }
-  }
+  __device__ void computeScores();
 
-  /// Calls f(key channel, column of V, element) for all of the state that this thread holds.
+  /// Calls f(key channel, column of V, element) for all of the state that this thread holds and
+  /// that exists.
   template <class Function>
   __device__ __forceinline__ void eachStateElement(float (&state)[kKeyPanels][8][4], int group,
                                                    Function f) const {
-    int column = columnOf(group) + warp * 16 + lane / 4;
-#pragma unroll
-    for (int panel = 0; panel < kKeyPanels; ++panel)
-#pragma unroll
-      for (int n = 0; n < 8; ++n)
-#pragma unroll
-        for (int e = 0; e < 4; ++e)
-          f(panel * kPanelColumns + n * 8 + lane % 4 * 2 + e % 2, column + e / 2 * 8,
-            state[panel][n][e]);
+    int column = columnOf(group);
+    eachElement(state, warp, lane, [&](int v, int d, float& s) {
+      if ((V::kK % kPanelColumns == 0 || d < V::kK) &&
+          (V::kV % kPanelColumns == 0 || column + v < V::kV))
+        f(d, column + v, s);
+    });
   }
 
-  /// Turns what was read into the output, rounded.
-  __device__ __forceinline__ void finishOutput(uint32 (&packed)[8][2], const float (&read)[8][4],
-                                               const FragmentA (&values)[V::kChunk / 16], int stage,
-                                               int group) const {
-#pragma unroll
-    for (int n = 0; n < 8; ++n)
-#pragma unroll
-      for (int half = 0; half < 2; ++half) {
-        float y[2];
-#pragma unroll
-        for (int e = 0; e < 2; ++e) {
-          // The fragments of the values hold what the accumulators do.
-          Element x{uint16(values[n / 2].r[n % 2 * 2 + half] >> e * 16)};
-          y[e] = V::finish(args, slots(stage, ownOf(group)) + n * 8 + lane % 4 * 2 + e, toFloat(x),
-                           read[n][half * 2 + e]);
-        }
-        packed[n][half] = pack<typename V::template Output<0>>(y[0], y[1]);
-      }
-  }
-
+  /// Turns what was read of a chunk into the output, rounded.
+  __device__ void finishOutput(uint32 (&packed)[8][2], const float (&read)[8][4],
+                               const FragmentA (&values)[V::kChunk / 16], int stage, int buffer,
+                               int group) const;
   /// Writes the output through the warpgroup's own room, as a thread has single elements of many
   /// tokens; whole chunks by the copy engine where the output has a map.
-  __device__ __forceinline__ void writeOutput(const uint32 (&packed)[8][2], int chunk,
-                                              int group) const {
-    int thread = warp * 32 + lane, firstToken = chunk * V::kChunk;
-    int head = headOf(group), column = columnOf(group), rows = sequence.tokens - firstToken;
-    bool boxed = (args.mapped >> kOutputMap & 1) && rows >= V::kChunk;
-    char* room = shared + V::kOutputOffset + group * kPanel;
-    if (thread == 0)
-      waitBoxesRead<0>();
-    synchronizeGroup(1 + group);
-#pragma unroll
-    for (int n = 0; n < 8; n += 2)
-      storeMatrix4Transposed(
-          room + panelOffset((n + lane / 16) * 8 + lane % 8, warp * 2 + lane / 8 % 2), packed[n][0],
-          packed[n][1], packed[n + 1][0], packed[n + 1][1]);
-    if (boxed)
-      fenceAsyncProxy();
-    synchronizeGroup(1 + group);
-    if (!boxed) {
-      writeRows(room, firstToken, rows, head, column);
-    } else if (thread == 0) {
-      storeBox(args.maps[kOutputMap], room, column, int(sequence.first) + firstToken, head,
-               sequence.batch);
-      commitBoxes();
-    }
-  }
-
+  __device__ void writeOutput(const uint32 (&packed)[8][2], int chunk, int group) const;
   /// What the copy engine cannot write.
-  __device__ void writeRows(const char* room, int firstToken, int rows, int head, int column) const;
+  __device__ void writeRows(const char* room, int firstToken, int group) const;
 
   /// The values of a chunk as an A operand, transposed.
   __device__ __forceinline__ void loadValues(FragmentA (&v)[V::kChunk / 16], int stage,
@@ -274,8 +175,11 @@ template <class V> struct HopperScan {
 #pragma unroll 1
     for (int round = 0; round < segment.swept; ++round) {
       int stage = round % V::kStages;
-      full(stage).wait(round / V::kStages & 1);
-      if (!byEngine(round))
+      if constexpr (V::kRowProgram)
+        mapped(stage).wait(round / V::kStages & 1);
+      else
+        full(stage).wait(round / V::kStages & 1);
+      if (!V::kRowProgram && !byEngine(round))
         fenceAsyncProxy();
       FragmentA v[V::kChunk / 16];
       loadValues(v, stage, group);
@@ -292,7 +196,7 @@ template <class V> struct HopperScan {
   __device__ __forceinline__ void findState(float (&state)[kKeyPanels][8][4], int group,
                                             const States& states) {
     if (!segment.last()) {
-      eachStateElement(state, group, [&](int, int, float& s) { s = 0.0f; });
+      eachElement(state, warp, lane, [](int, int, float& s) { s = 0.0f; });
       float decay = sweep(state, group);
       states.share(state, decay);
     }
@@ -311,19 +215,26 @@ template <class V> struct HopperScan {
                                             const float (&state)[kKeyPanels][8][4], int walked) {
     int buffer = walked % kScoreBuffers;
     uint32 q = sharedAddress(query((segment.swept + walked) % V::kStages));
-    FragmentA rounded[V::kK / 16];
-#pragma unroll
-    for (int step = 0; step < V::kK / 16; ++step)
-      rounded[step] = F::fromAccumulator(state[step / 4], step % 4);
     // Who computed the scores has seen the stage full, and ordered it before wgmma for all.
     if (walked < segment.chunks)
       scored(buffer).wait(walked / kScoreBuffers & 1);
-    wgmmaFence();
+    // In parts: more than two panels of the rounded state find no room.
+    constexpr int kPart = kKeyPanels > 2 ? 4 : 8;
 #pragma unroll
-    for (int step = 0; step < V::kK / 16; ++step)
-      wgmma<Along::contraction>(Element{}, out, rounded[step],
-                                panelDescriptor(q + step / 4 * kPanel + step % 4 * 32), step > 0);
-    wgmmaCommit();
+    for (int first = 0; first < V::kK / 16; first += kPart) {
+      if (first > 0)
+        wgmmaWait<0>();
+      FragmentA rounded[kPart];
+#pragma unroll
+      for (int step = first; step < first + kPart && step < V::kK / 16; ++step)
+        rounded[step - first] = F::fromAccumulator(state[step / 4], step % 4);
+      wgmmaFence();
+#pragma unroll
+      for (int step = first; step < first + kPart && step < V::kK / 16; ++step)
+        wgmma<Along::contraction>(Element{}, out, rounded[step - first],
+                                  panelDescriptor(q + step / 4 * kPanel + step % 4 * 32), step > 0);
+      wgmmaCommit();
+    }
   }
 
   /// out += V^T P^T, to be waited for.
@@ -341,7 +252,7 @@ template <class V> struct HopperScan {
                                              int group) const {
     if constexpr (V::kDecay == Decay::scalar) {
       float total = factors(stage, ownOf(group)).total;
-      eachStateElement(state, 0, [&](int, int, float& s) { s *= total; });
+      eachElement(state, warp, lane, [&](int, int, float& s) { s *= total; });
     }
   }
 
@@ -378,9 +289,9 @@ template <class V> struct HopperScan {
       addScores(out, v, buffer, group);
       addChunk(state, decayed, stage);
       wgmmaWait<1>();
-      arriveWarp(consumed(buffer));
       uint32 packed[8][2];
-      finishOutput(packed, out, v, stage, group);
+      finishOutput(packed, out, v, stage, buffer, group);
+      arriveWarp(consumed(buffer));
       wgmmaWait<0>();
       arriveWarp(empty(stage));
       readState(out, state, walked + 1);
@@ -406,6 +317,7 @@ template <class V> struct HopperScan {
       for (int stage = 0; stage < V::kStages; ++stage) {
         full(stage).init(kLoaders * 32 + 1);
         empty(stage).init(4 + 4 * kGroups);
+        mapped(stage).init(4);
       }
       for (int buffer = 0; buffer < kScoreBuffers; ++buffer) {
         scored(buffer).init(4);
@@ -421,11 +333,12 @@ template <class V> struct HopperScan {
     if (role == 0) {
       lowerRegisters<V::kLoadRegisters>();
       if (warp == 0)
-        copyOperand<kKeyPanels, 1>(0, 0, 0, false);
+        copyOperand<V::kK, 1>(0, 0, 0, V::kK, false);
       else if (warp == 1)
-        copyOperand<kKeyPanels, 1>(1, 0, kKeyTile, true);
+        copyOperand<V::kK, 1>(1, 0, kKeyTile, V::kK, true);
       else if (warp == 2)
-        copyOperand<kGroups, kHeads>(2, tile * V::kBlockV, 2 * kKeyTile, true);
+        copyOperand<V::kBlockV, kHeads>(2, tile * V::kBlockV, 2 * kKeyTile,
+                                        V::kV * kHeads - tile * V::kBlockV, true);
       else
         computeFactors();
     } else if (role == 1) {

@@ -1,59 +1,35 @@
-// The warps of the form for sm_90a that bring a chunk to shared memory, and rows of the output that
-// are no whole chunk (scan_sm90.cuh).
+// The warps of the form for sm_90a that bring a chunk to shared memory (scan_sm90.cuh).
 
 template <class V>
-template <int PANELS, int HEADS>
+template <int COLUMNS, int HEADS>
 __device__ __forceinline__ void HopperScan<V>::copyOperand(int operand, int column, int offset,
-                                                           bool sweeps) {
+                                                           int exists, bool sweeps) {
+  constexpr int kPanels = (COLUMNS + kPanelColumns - 1) / kPanelColumns;
   const Tensor& tensor = V::copied(args, operand);
-  constexpr int kPieces = PANELS * 8, kRowsAtOnce = 32 / kPieces;
-  constexpr int kPanelsOfHead = PANELS / HEADS;
-  bool aligned = rowAlignment<Element>(tensor) == 16, mapped = args.mapped >> operand & 1;
-  int piece = lane % kPieces, firstRow = lane / kPieces;
-  const Element* source =
-      tensor.template at<const Element>(sequence, firstHead + piece / 8 / kPanelsOfHead) + column +
-      piece % (kPanelsOfHead * 8) * 8;
-  int64 step = kRowsAtOnce * tensor.token;
+  const bool boxed = args.mapped >> operand & 1;
+  // Of several heads each has a panel, and a lane copies columns of one.
+  const int own = HEADS > 1 ? lane % (COLUMNS / 8) / 8 : 0;
+  PanelCopy<Element, V::kChunk, COLUMNS> copy(tensor, sequence, firstHead + own,
+                                              column - own * kPanelColumns, lane, exists);
 #pragma unroll 1
   for (int round = 0; round < segment.rounds(); ++round) {
-    int stage = round % V::kStages, chunk = segment.chunk(round);
-    int rows = sequence.tokens - chunk * V::kChunk;
-    char* panel = shared + stage * V::kStageBytes + offset + piece / 8 * kPanel;
-    const Element* from = source + (int64(chunk) * V::kChunk + firstRow) * tensor.token;
+    int stage = round % V::kStages, firstToken = segment.chunk(round) * V::kChunk;
+    char* tile = shared + stage * V::kStageBytes + offset;
     empty(stage).wait(~(round / V::kStages) & 1);
     if (round < segment.swept && !sweeps) {
       full(stage).arrive();
-    } else if (mapped && rows >= V::kChunk) {
+    } else if (boxed && firstToken + V::kChunk <= sequence.tokens) {
       if (lane == 0) {
-        full(stage).expect(PANELS * kPanel);
+        full(stage).expect(kPanels * kPanel);
 #pragma unroll
-        for (int i = 0; i < PANELS; ++i)
-          copyBox(args.maps[operand], shared + stage * V::kStageBytes + offset + i * kPanel,
-                  full(stage), column + i % kPanelsOfHead * kPanelColumns,
-                  int(sequence.first) + chunk * V::kChunk,
-                  (firstHead + i / kPanelsOfHead) / tensor.headGroup, sequence.batch);
+        for (int i = 0; i < kPanels; ++i)
+          copyBox(args.maps[operand], tile + i * kPanel, full(stage),
+                  HEADS > 1 ? column : column + i * kPanelColumns, int(sequence.first) + firstToken,
+                  (firstHead + (HEADS > 1 ? i : 0)) / tensor.headGroup, sequence.batch);
         full(stage).arrive(32);
       }
-    } else if (aligned && rows >= V::kChunk) {
-#pragma unroll 4
-      for (int i = 0; i < V::kChunk / kRowsAtOnce; ++i, from += step)
-        copyAsync16(panel + panelOffset(firstRow + i * kRowsAtOnce, piece % 8), from);
-      full(stage).arriveAfterCopies();
-    } else if (aligned) {
-#pragma unroll 1
-      for (int row = firstRow; row < V::kChunk; row += kRowsAtOnce, from += step)
-        copyAsync<16>(panel + panelOffset(row, piece % 8), row < rows ? from : source,
-                      row < rows ? 16 : 0);
-      full(stage).arriveAfterCopies();
     } else {
-#pragma unroll 1
-      for (int row = firstRow; row < V::kChunk; row += kRowsAtOnce, from += step) {
-        Element* to = reinterpret_cast<Element*>(panel + panelOffset(row, piece % 8));
-#pragma unroll
-        for (int i = 0; i < 8; ++i)
-          to[i] = row < rows ? from[i] : fromFloat<Element>(0.0f);
-      }
-      full(stage).arrive();
+      copy.issue(tile, firstToken, sequence.tokens - firstToken, full(stage));
     }
   }
 }
@@ -135,29 +111,4 @@ template <class V> __device__ __forceinline__ void HopperScan<V>::computeFactors
       if (round + kAhead < segment.rounds())
         load(inputs[stage], round + kAhead);
     }
-}
-
-template <class V>
-__device__ __forceinline__ void HopperScan<V>::writeRows(const char* room, int firstToken, int rows,
-                                                         int head, int column) const {
-  using Out = typename V::template Output<0>;
-  const Tensor& tensor = V::template outputTensor<0>(args);
-  bool aligned = rowAlignment<Out>(tensor) == 16;
-#pragma unroll 1
-  for (int i = warp * 32 + lane; i < V::kChunk * 8; i += 128) {
-    int token = i / 8;
-    if (token >= rows)
-      break;
-    uint4 piece = *reinterpret_cast<const uint4*>(room + panelOffset(token, i % 8));
-    Out* to = tensor.template at<Out>(sequence, head) + (int64(firstToken) + token) * tensor.token +
-              column + i % 8 * 8;
-    if (aligned) {
-      storeGlobal16(to, piece);
-    } else {
-      const uint32 words[4] = {piece.x, piece.y, piece.z, piece.w};
-#pragma unroll
-      for (int w = 0; w < 8; ++w)
-        to[w] = Out{uint16(words[w / 2] >> w % 2 * 16)};
-    }
-  }
 }

@@ -30,10 +30,12 @@ struct Segment {
 /// What the segments of one head and tile tell each other through the workspace: at its start a
 /// counter for each block, behind kHeadBytes a room for each (compiler/cuda/Segments.h). WARPS
 /// warps hold a state, PANELS * 32 numbers a thread, which a thread passes to the same thread of
-/// others.
-template <int WARPS, int PANELS> struct SegmentStates {
+/// others; OTHERS pass on a vector of LENGTH numbers.
+template <int WARPS, int PANELS, int OTHERS, int LENGTH> struct SegmentStates {
   static constexpr int kHeadBytes = 65536, kThreads = WARPS * 32, kPieces = PANELS * 4;
-  static constexpr int kRoomBytes = kThreads * kPieces * 16 + 128;
+  static constexpr int kSharers = WARPS + OTHERS;
+  static constexpr int kVectorOffset = kThreads * kPieces * 16 + 128;
+  static constexpr int kRoomBytes = kVectorOffset + LENGTH * 4;
 
   const Segment& segment;
   char* const workspace;
@@ -54,6 +56,15 @@ template <int WARPS, int PANELS> struct SegmentStates {
   __device__ __forceinline__ float* decay(int index) const {
     return reinterpret_cast<float*>(room(index) + kThreads * kPieces * 16) + thread / 128;
   }
+  __device__ __forceinline__ float* vector(int index) const {
+    return reinterpret_cast<float*>(room(index) + kVectorOffset);
+  }
+  /// What this warp shares is written.
+  __device__ __forceinline__ void publish() const {
+    __syncwarp();
+    if (lane == 0)
+      shared(segment.index).add();
+  }
 
   /// Shares the state that the segment makes of zero, rounded to bf16, and the decay over it.
   __device__ __forceinline__ void share(const float (&state)[PANELS][8][4], float total) const {
@@ -66,49 +77,49 @@ template <int WARPS, int PANELS> struct SegmentStates {
     }
     if (thread % 128 == 0)
       *decay(segment.index) = total;
-    __syncwarp();
-    if (lane == 0)
-      shared(segment.index).add();
+    publish();
   }
 
-  __device__ __forceinline__ void load(uint4 (&x)[kPieces], int index) const {
-    const char* piece = room(index) + thread * 16;
-#pragma unroll
-    for (int i = 0; i < kPieces; ++i)
-      x[i] = loadFresh16(piece + i * kThreads * 16);
-  }
+  /// Half of what one thread shares: two of them and a state of four panels still find room.
+  struct Half {
+    static constexpr int kPieces = SegmentStates::kPieces / 2;
+    uint4 x[kPieces];
 
-  /// A later state from an earlier one, and what the segment between them makes of zero.
-  static __device__ __forceinline__ void advance(float (&state)[PANELS][8][4],
-                                                 const uint4 (&x)[kPieces], float total) {
+    __device__ __forceinline__ void load(const char* piece) {
 #pragma unroll
-    for (int i = 0; i < kPieces; ++i) {
-      const uint32 words[4] = {x[i].x, x[i].y, x[i].z, x[i].w};
+      for (int i = 0; i < kPieces; ++i)
+        x[i] = loadFresh16(piece + i * kThreads * 16);
+    }
+    /// A later state from an earlier one, and what the segment between them makes of zero.
+    __device__ __forceinline__ void advance(float (&state)[PANELS][8][4], int first,
+                                            float total) const {
 #pragma unroll
-      for (int e = 0; e < 8; ++e) {
-        float& s = state[i / 4][i % 4 * 2 + e / 4][e % 4];
-        s = s * total + toFloat(bf16{uint16(words[e / 2] >> e % 2 * 16)});
+      for (int i = 0; i < kPieces; ++i) {
+        const uint32 words[4] = {x[i].x, x[i].y, x[i].z, x[i].w};
+#pragma unroll
+        for (int e = 0; e < 8; ++e) {
+          float& s = state[(first + i) / 4][(first + i) % 4 * 2 + e / 4][e % 4];
+          s = s * total + toFloat(bf16{uint16(words[e / 2] >> e % 2 * 16)});
+        }
       }
     }
-  }
+  };
 
   /// Takes the state from the start of the sequence to that of the segment.
   __device__ __forceinline__ void join(float (&state)[PANELS][8][4]) const {
+    constexpr int kHalf = Half::kPieces * kThreads * 16;
     for (int index = 0; index < segment.index; ++index)
-      shared(index).waitFor(WARPS);
-    uint4 even[kPieces], odd[kPieces];
-    load(even, 0);
+      shared(index).waitFor(kSharers);
+    Half low, high;
+    low.load(room(0) + thread * 16);
 #pragma unroll 1
-    for (int index = 0; index < segment.index; index += 2) {
-      bool more = index + 1 < segment.index;
-      if (more)
-        load(odd, index + 1);
-      advance(state, even, loadFresh(decay(index)));
-      if (more) {
-        if (index + 2 < segment.index)
-          load(even, index + 2);
-        advance(state, odd, loadFresh(decay(index + 1)));
-      }
+    for (int index = 0; index < segment.index; ++index) {
+      float total = loadFresh(decay(index));
+      high.load(room(index) + kHalf + thread * 16);
+      low.advance(state, 0, total);
+      if (index + 1 < segment.index)
+        low.load(room(index + 1) + thread * 16);
+      high.advance(state, Half::kPieces, total);
     }
   }
 
@@ -122,14 +133,14 @@ template <int WARPS, int PANELS> struct SegmentStates {
   /// The last segment waits until the others have read what it may overwrite: the state that the
   /// sequence starts from, where the final one takes its place.
   __device__ __forceinline__ void awaitOthers() const {
-    finished().waitFor((segment.count - 1) * WARPS);
+    finished().waitFor((segment.count - 1) * kSharers);
   }
 
   /// The last of the last segment's warps zeroes the counters of its head and tile for the launches
   /// to come.
   __device__ __forceinline__ void close() const {
     __syncwarp();
-    if (lane == 0 && finished().add() + 1 == segment.count * WARPS)
+    if (lane == 0 && finished().add() + 1 == segment.count * kSharers)
       for (int index = 0; index < segment.count; ++index)
         *counter(index).address = 0;
   }

@@ -29,7 +29,8 @@ TEST(Segments, ManyHeadsNeedNone) {
 TEST(Segments, WavesMayBeUneven) {
   EXPECT_EQ(segments(144, 1 << 17), 1);
   EXPECT_EQ(segments(90, 1 << 17), 1);
-  EXPECT_EQ(segments(45, 1 << 17), 2);
+  EXPECT_EQ(segments(45, 4096), 5) << "two waves";
+  EXPECT_EQ(segments(45, 1 << 17), 11) << "four waves that are nearly full";
 }
 
 TEST(Segments, HaveAtLeastAChunkEach) {
@@ -57,7 +58,7 @@ TEST(Segments, KernelsWithoutHaveOne) { EXPECT_EQ(segments(16, 8192, {}), 1); }
 TEST(Segments, WorkspaceIsAHeadAndARoomForEachBlock) {
   EXPECT_EQ(workspaceBytes(byLaunch, 16, 1), 0u);
   EXPECT_EQ(workspaceBytes(byLaunch, 16, 8), 65536u + 16 * 8 * 32896);
-  EXPECT_EQ(segmentRoom(128 * 128), 32896u);
+  EXPECT_EQ(segmentRoom(128 * 128, 0), 32896u);
 }
 
 TEST(Segments, MoreOfThemTakeLessTimeUntilAWaveIsFull) {
