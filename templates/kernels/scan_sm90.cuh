@@ -219,7 +219,7 @@ template <class V> struct HopperScan {
     if (walked < segment.chunks)
       scored(buffer).wait(walked / kScoreBuffers & 1);
     // In parts: more than two panels of the rounded state find no room.
-    constexpr int kPart = kKeyPanels > 2 ? 4 : 8;
+    constexpr int kPart = kKeyPanels > 2 ? 2 : 8;
 #pragma unroll
     for (int first = 0; first < V::kK / 16; first += kPart) {
       if (first > 0)
