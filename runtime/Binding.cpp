@@ -200,10 +200,13 @@ Slot slotOf(const Plan& plan, const KernelSource::Slot& slot, const Signature& s
   return result;
 }
 
-std::size_t bytes(std::size_t tensors, std::size_t constants) {
+std::size_t bytes(std::size_t tensors, std::size_t constants, std::size_t maps) {
   std::size_t bytes = sizeof(KernelSizes) + tensors * sizeof(KernelTensor) +
                       std::max<std::size_t>(1, constants) * sizeof(float);
-  return (bytes + 7) / 8 * 8;
+  if (maps == 0)
+    return (bytes + 7) / 8 * 8;
+  constexpr std::size_t grain = alignof(TensorMap);
+  return (bytes + sizeof(std::int32_t) + grain - 1) / grain * grain + maps * sizeof(TensorMap);
 }
 
 Sizes check(std::span<const Slot> slots, std::span<const TensorView> arguments,
@@ -250,6 +253,14 @@ Sizes check(std::span<const Slot> slots, std::span<const TensorView> arguments,
     if (present(i))
       checkHeads(slots[i], arguments[i].shape[slots[i].leading - 1], sizes.heads);
   return sizes;
+}
+
+void checkShared(const Slot& slot, const TensorView& tensor, const Sizes& sizes, int count) {
+  const std::int64_t own = tensor.shape[slot.leading - 1];
+  if (own > 0 && sizes.heads / own % count)
+    fail(slot, "has " + text(own) + " heads for the " + text(sizes.heads) +
+                   " of the launch; this kernel computes " + text(count) +
+                   " neighbouring heads together, which must share one");
 }
 
 unsigned gridOf(const Sizes& sizes, int tiles) {

@@ -25,7 +25,7 @@ struct Sizes {
 Binder::Slot slotOf(const Plan& plan, const KernelSource::Slot& slot, const Signature& signature);
 
 /// The size of the kernel's argument.
-std::size_t bytes(std::size_t tensors, std::size_t constants);
+std::size_t bytes(std::size_t tensors, std::size_t constants, std::size_t maps = 0);
 
 /// Every argument by itself, then all with each other. Throws ArgumentError.
 Sizes check(std::span<const Binder::Slot> slots, std::span<const TensorView> arguments,
@@ -35,6 +35,10 @@ Sizes check(std::span<const Binder::Slot> slots, std::span<const TensorView> arg
 /// itself; none where the call has no such list. Throws ArgumentError.
 std::optional<std::int64_t> packedSequences(const IndexLists& lists);
 std::optional<std::int64_t> slotCount(const IndexLists& lists);
+
+/// Throws ArgumentError unless each `count` neighbouring heads of the launch share one of the
+/// input.
+void checkShared(const Binder::Slot& slot, const TensorView& tensor, const Sizes& sizes, int count);
 
 /// Thread blocks of the launch. Throws ArgumentError where a number is too large for one.
 unsigned gridOf(const Sizes& sizes, int tiles);

@@ -4,6 +4,7 @@
 #include "compiler/cuda/Space.h"
 #include "compiler/plan/Dims.h"
 #include "runtime/Binding.h"
+#include "runtime/TensorMap.h"
 
 #include <algorithm>
 #include <cstring>
@@ -47,8 +48,9 @@ Binder::Binder(const Plan& plan, const KernelSource& source, const Signature& gi
                int multiprocessors)
     : variant(plan.variant), entry(source.entry), threads(source.threads),
       sharedBytes(unsigned(source.sharedBytes)), tiles(source.tilesPerHead),
+      headsOfBlock(source.headsOfBlock),
       multiprocessors(multiprocessors ? multiprocessors : multiprocessorsOf(source)),
-      segmenting(source.segmenting) {
+      segmenting(source.segmenting), copies(source.copies) {
   const Signature signature = completed(plan, given);
   for (const KernelSource::Slot& slot : source.tensors) {
     expected.push_back(binding::slotOf(plan, slot, signature));
@@ -59,7 +61,7 @@ Binder::Binder(const Plan& plan, const KernelSource& source, const Signature& gi
     constants.push_back(plan.operands.at(operand).name);
   if (!source.constants.empty())
     defaults = lathe::defaultConstants(plan, signature, source);
-  std::size_t bytes = binding::bytes(expected.size(), constants.size());
+  std::size_t bytes = binding::bytes(expected.size(), constants.size(), copies.size());
   if (bytes > LaunchPlan::maxArgumentBytes)
     throw ArgumentError("kernel " + entry + " takes " + std::to_string(expected.size()) +
                         " tensors and " + std::to_string(constants.size()) + " constants, " +
@@ -79,16 +81,18 @@ LaunchPlan Binder::bind(std::span<const TensorView> given, std::span<const float
     throw ArgumentError(std::to_string(values.size()) + " constants were given; kernel " + entry +
                         " takes " + std::to_string(constants.size()));
   binding::Sizes sizes = binding::check(expected, given, lists);
+  for (std::size_t i = 0; headsOfBlock > 1 && i < 2; ++i)
+    binding::checkShared(expected[copies[i].tensor], given[copies[i].tensor], sizes, headsOfBlock);
 
   LaunchPlan plan;
-  plan.grid = binding::gridOf(sizes, tiles);
+  plan.grid = binding::gridOf(sizes, tiles) / headsOfBlock;
   const int segments = segmentsFor(segmenting, plan.grid, sizes.usualTokens(), multiprocessors);
   plan.workspaceBytes = workspaceBytes(segmenting, plan.grid, segments);
   plan.grid *= unsigned(segments);
   plan.threads = threads;
   plan.sharedBytes = sharedBytes;
   plan.device = sizes.device;
-  plan.argumentBytes = binding::bytes(expected.size(), constants.size());
+  plan.argumentBytes = binding::bytes(expected.size(), constants.size(), copies.size());
   std::byte* at = plan.argument.data();
   std::memset(at, 0, plan.argumentBytes);
   KernelSizes call = binding::pack(sizes, lists, tiles);
@@ -101,6 +105,18 @@ LaunchPlan Binder::bind(std::span<const TensorView> given, std::span<const float
   }
   if (!values.empty())
     std::memcpy(at, values.data(), values.size_bytes());
+  at += std::max<std::size_t>(1, values.size()) * sizeof(float);
+  std::int32_t mapped = 0;
+  std::byte* map = plan.argument.data() + plan.argumentBytes - copies.size() * sizeof(TensorMap);
+  for (std::size_t i = 0; i < copies.size(); ++i, map += sizeof(TensorMap)) {
+    std::size_t tensor = copies[i].tensor;
+    if (std::optional<TensorMap> made = makeMap(copies[i], expected[tensor], given[tensor])) {
+      std::memcpy(map, &*made, sizeof(*made));
+      mapped |= 1 << i;
+    }
+  }
+  if (!copies.empty())
+    std::memcpy(at, &mapped, sizeof(mapped));
   return plan;
 }
 

@@ -148,8 +148,9 @@ private:
   std::vector<std::string> constants;
   std::vector<float> defaults;
   unsigned threads, sharedBytes;
-  int tiles, multiprocessors;
+  int tiles, headsOfBlock, multiprocessors;
   Segmenting segmenting;
+  std::vector<BoxCopy> copies;
 };
 
 /// Binds one call once.

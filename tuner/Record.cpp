@@ -70,6 +70,8 @@ std::string problemKey(const Problem& problem) {
               {"compute", name(problem.signature.compute)},
               {"dtypes", dtypesOf(problem)},
               {"dims", problem.signature.dims}};
+  if (problem.signature.pairedHeads)
+    key["pairedHeads"] = true;
   return sha256Hex(key.dump());
 }
 

@@ -28,10 +28,12 @@ public:
     verifier.emplace(problem, gpu.ordinal, oracle);
     Shape one = problem.shape;
     one.batch = std::min<std::int64_t>(1, one.batch);
+    Draw how;
+    how.heads = pairedHeads(*problem.plan, problem.signature, one.heads);
     Placement placement;
     placement.device = gpu.ordinal;
     call.emplace(*problem.plan, problem.signature, problem.shape,
-                 draw(*problem.plan, problem.signature, one, Draw{}), placement);
+                 draw(*problem.plan, problem.signature, one, how), placement);
   }
 
   Verdict verify(int tile) override {

@@ -149,6 +149,30 @@ private:
 
 }  // namespace
 
+static bool isOverKeys(const Plan& plan, const Operand& operand) {
+  return plan.scan && operand.kind == Operand::Kind::input &&
+         operand.dims == std::vector<std::string>{plan.scan->keyDim};
+}
+
+bool pairsHeads(const Plan& plan, const std::map<std::string, int>& fewer, std::int64_t heads) {
+  bool paired = bool(plan.scan);
+  for (const Operand& operand : plan.operands)
+    if (isOverKeys(plan, operand)) {
+      auto own = fewer.find(operand.name);
+      paired &= own != fewer.end() && own->second > 0 && heads / own->second % 2 == 0;
+    }
+  return paired;
+}
+
+std::map<std::string, int> pairedHeads(const Plan& plan, const Signature& signature,
+                                       std::int64_t heads) {
+  std::map<std::string, int> fewer;
+  for (const Operand& operand : plan.operands)
+    if (signature.pairedHeads && isOverKeys(plan, operand))
+      fewer[operand.name] = int(heads / 2);
+  return fewer;
+}
+
 std::int64_t HostCall::sequences(const Shape& shape) const {
   return cuSeqlens.empty() ? shape.batch : std::int64_t(cuSeqlens.size()) - 1;
 }

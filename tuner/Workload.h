@@ -54,6 +54,15 @@ struct Draw {
   std::int64_t pool = 0;  ///< Rows of the states, where there are slots.
 };
 
+/// Whether a call with these numbers of heads for inputs that have fewer than the call is one of
+/// Signature::pairedHeads.
+bool pairsHeads(const Plan& plan, const std::map<std::string, int>& fewer, std::int64_t heads);
+
+/// The numbers of heads of a call with paired heads: half for the inputs of queries and keys. None
+/// for other signatures.
+std::map<std::string, int> pairedHeads(const Plan& plan, const Signature& signature,
+                                       std::int64_t heads);
+
 /// Draws every input, param and state. Numbers are rounded to the dtype of their operand, so that a
 /// kernel and the oracle see the same ones; the same arguments give the same numbers.
 ///

@@ -57,6 +57,7 @@ private:
   Program program;
   Product query, key, value;
   int output = -1;
+  const int heads;  ///< Of a block.
   std::vector<int> states;
   int stageBytes = 0, scoreOffset = 0, outputOffset = 0, factorOffset = 0, slotOffset = 0,
       barrierOffset = 0, normaliserOffset = 0;
@@ -68,7 +69,10 @@ HopperScanEmitter::HopperScanEmitter(const Plan& plan, const Signature& signatur
       program(
           plan, signature, analysis, axes,
           [this](int operand) { return tensorIndex(kernel.tensors, operand); },
-          [this](int operand) { return constantIndex(kernel, operand); }) {
+          [this](int operand) { return constantIndex(kernel, operand); }),
+      heads(tile.blockV == 2 * panelColumns && signature.dims.at(form.valueDim) == panelColumns
+                ? 2
+                : 1) {
   kernel.entry = entryName(plan, Family::scan);
   kernel.arch = name(Form::sm90a);
   kernel.tensors = tensorSlots(plan);
@@ -99,6 +103,10 @@ void HopperScanEmitter::check() const {
     refuse("blockV must be 64 in the form for sm_90a where " + axes.key + " is over 128");
   if (dim(axes.value) % 8)
     refuse(axes.value + " must be a multiple of 8 in the form for sm_90a");
+  if (heads > 1 && !signature.pairedHeads)
+    refuse("a block of two heads takes heads that share queries and keys in pairs");
+  if (heads > 1 && form.normaliser >= 0)
+    refuse("a block of two heads takes no normaliser");
 }
 
 /// The one input over `dim` of the type of the tensor cores that a map is made of, or -1.
@@ -172,6 +180,8 @@ void HopperScanEmitter::mapRows() {
   for (const Product* product : {&query, &key, &value}) {
     if (product->map < 0)
       continue;
+    if (heads > 1)
+      refuse("a block of two heads takes queries, keys and values as they are");
     const std::vector<std::string> dims = {product == &value ? axes.value : axes.key};
     int length = program.rowElements(dims);
     program.storeVector(product->map, dims, tileOf(*product), cudaType(signature.compute), length,
@@ -226,11 +236,11 @@ void HopperScanEmitter::layOut() {
   int keyPanels = (dim(axes.key) + panelColumns - 1) / panelColumns;
   stageBytes = panel * (2 * keyPanels + groups);
   room.take(std::size_t(stageBytes) * tile.stages);
-  scoreOffset = room.take(std::size_t(scoreBuffers) * panel);
+  scoreOffset = room.take(std::size_t(scoreBuffers) * heads * panel);
   outputOffset = room.take(std::size_t(groups) * panel);
-  factorOffset = room.take(std::size_t(factorBytes) * tile.stages);
-  slotOffset =
-      room.take(sizeof(float) * tile.stages * chunkTokens * std::max(1, program.slotCount()));
+  factorOffset = room.take(std::size_t(factorBytes) * tile.stages * heads);
+  slotOffset = room.take(sizeof(float) * tile.stages * heads * chunkTokens *
+                         std::max(1, program.slotCount()));
   // HopperNormaliser::Room
   normaliserOffset =
       room.take(form.normaliser < 0 ? 0 : sizeof(float) * (3 * dim(axes.key) + 5 * chunkTokens));
@@ -238,7 +248,8 @@ void HopperScanEmitter::layOut() {
   // The driver aligns shared memory to less than the period of the swizzle.
   kernel.sharedBytes = room.size() + period - 128;
   kernel.threads = 128 * (2 + groups);
-  kernel.tilesPerHead = (dim(axes.value) + tile.blockV - 1) / tile.blockV;
+  kernel.headsOfBlock = heads;
+  kernel.tilesPerHead = heads > 1 ? 1 : (dim(axes.value) + tile.blockV - 1) / tile.blockV;
   if (form.normaliser >= 0 && kernel.tilesPerHead > 1)
     kernel.sharedStates.push_back(form.normaliser);
   kernel.segmenting = {
@@ -262,6 +273,7 @@ void HopperScanEmitter::writeConstants(Text& text) const {
   constant("kV", dim(axes.value));
   constant("kBlockV", tile.blockV);
   constant("kTiles", kernel.tilesPerHead);
+  constant("kHeads", heads);
   constant("kChunk", chunkTokens);
   constant("kBlock", chunkTokens);
   constant("kStages", tile.stages);
@@ -276,7 +288,7 @@ void HopperScanEmitter::writeConstants(Text& text) const {
   constant("kNormaliserOffset", normaliserOffset);
   // A multiprocessor's 65536 registers, less to those who copy than to those who hold the state.
   const bool narrow = tile.blockV == panelColumns, normalised = form.normaliser >= 0;
-  constant("kLoadRegisters", narrow || !normalised ? 48 : 32);
+  constant("kLoadRegisters", narrow ? 72 : normalised ? 32 : 48);
   constant("kScoreRegisters", narrow ? 152 : normalised ? 112 : 96);
   constant("kStateRegisters", tile.blockV > panelColumns         ? 184
                               : dim(axes.key) > 2 * panelColumns ? 240
@@ -302,14 +314,12 @@ void HopperScanEmitter::writeFactors(Text& text) const {
 }
 
 void HopperScanEmitter::writeOperands(Text& text) const {
-  auto tensor = [&](const char* name, const Product& product) {
-    text.line("  static __device__ __forceinline__ const Tensor& ", name,
-              "(const Args& args) { return args.tensors[",
-              tensorIndex(kernel.tensors, product.operand), "]; }");
-  };
-  tensor("queryTensor", query);
-  tensor("keyTensor", key);
-  tensor("valueTensor", value);
+  text.line(
+      "  static __device__ __forceinline__ const Tensor& copied(const Args& args, int operand) "
+      "{");
+  text.line("    return args.tensors[operand == 0 ? ", kernel.copies[0].tensor,
+            " : operand == 1 ? ", kernel.copies[1].tensor, " : ", kernel.copies[2].tensor, "];");
+  text.line("  }");
 }
 
 void HopperScanEmitter::writeFinish(Text& text) const {
@@ -341,8 +351,12 @@ KernelSource HopperScanEmitter::emit() {
   value = productOf(form.value, axes.value, "value");
   if (form.normaliser >= 0 && !value.factors.empty())
     refuse("the form for sm_90a takes no normaliser beside values that are scaled");
+  for (const Product* product : {&query, &key, &value})
+    kernel.copies.push_back(
+        {tensorIndex(kernel.tensors, product->operand), panelColumns, chunkTokens});
   mapRows();
   keepScalars();
+  kernel.copies.push_back({tensorIndex(kernel.tensors, output), panelColumns, chunkTokens});
   layOut();
   Text variant;
   writeNumberedTypes(variant, "StateType", signature, states);
@@ -356,17 +370,17 @@ KernelSource HopperScanEmitter::emit() {
   writeOutputAccess(variant, kernel.tensors, {output});
   writeFinish(variant);
   variant.line("};");
-  kernel.text =
-      assemble(plan, kernel,
-               {"templates/device/barrier.cuh", "templates/device/counter.cuh",
-                "templates/device/wgmma.cuh", "templates/device/panels.cuh",
-                "templates/kernels/decay.cuh", "templates/kernels/segments.cuh",
-                "templates/kernels/scan_sm90_normaliser.cuh", "templates/kernels/scan_sm90.cuh",
-                "templates/kernels/scan_sm90_load.cuh", "templates/kernels/scan_sm90_scores.cuh"},
-               variant,
-               "lathe::HopperScan<lathe::Variant>{args, lathe::alignShared<1024>(shared)}"
-               ".run();",
-               1);
+  kernel.text = assemble(
+      plan, kernel,
+      {"templates/device/barrier.cuh", "templates/device/counter.cuh", "templates/device/wgmma.cuh",
+       "templates/device/panels.cuh", "templates/kernels/decay.cuh",
+       "templates/kernels/segments.cuh", "templates/kernels/scan_sm90_normaliser.cuh",
+       "templates/kernels/scan_sm90.cuh", "templates/kernels/scan_sm90_load.cuh",
+       "templates/kernels/scan_sm90_output.cuh", "templates/kernels/scan_sm90_scores.cuh"},
+      variant,
+      "lathe::HopperScan<lathe::Variant>{args, lathe::alignShared<1024>(shared)}"
+      ".run();",
+      1);
   return kernel;
 }
 

@@ -58,6 +58,9 @@ void writeStateAccess(Text& text, const std::vector<KernelSource::Slot>& slots,
 void writeOutputAccess(Text& text, const std::vector<KernelSource::Slot>& slots,
                        const std::vector<int>& outputs);
 
+/// " / 2 * 1": what makes blocks of heads, in a launch without segments.
+std::string gridFactor(const KernelSource& kernel);
+
 /// Everything before and after the Variant: the device templates, Args, the kernel template and the
 /// `extern "C"` entry that calls `call`.
 std::string assemble(const Plan& plan, const KernelSource& kernel,

@@ -21,7 +21,8 @@ int bytes(DType dtype);
 struct Signature {
   std::map<std::string, int> dims;  ///< The size of every dimension of the plan.
   DType compute = DType::bf16;      ///< Of the operands of the tensor cores.
-  std::vector<DType> dtypes;        ///< One for each of Plan::operands (constants: ignored).
+  bool pairedHeads = false;  ///< Whether heads 2 i and 2 i + 1 share queries and keys in each call.
+  std::vector<DType> dtypes;  ///< One for each of Plan::operands (constants: ignored).
 };
 
 /// The form of a family's kernel: the portable one (sm_80 and up), or one for sm_90a alone.
@@ -33,7 +34,7 @@ const char* name(Form form);  ///< "portable", "sm_90a"
 struct Tile {
   int chunk = 16;   ///< Tokens between two updates of the state.
   int block = 64;   ///< Tokens loaded, transformed and scored together: a multiple of chunk.
-  int blockV = 64;  ///< Columns of the state held by one thread block.
+  int blockV = 64;  ///< Columns of the state held by one thread block; may be those of two heads.
   int stages = 2;   ///< Blocks of tokens in flight from global to shared memory.
   int splitK = 1;   ///< Lanes that share one column of the state (step, sequential).
   int columns = 1;  ///< Columns that one lane holds (step, sequential).
@@ -80,8 +81,21 @@ struct Segmenting {
   std::size_t roomBytes = 0;  ///< What one block has in the workspace.
 };
 
+/// A tensor that a kernel copies in boxes of `columns` elements by `tokens` where its strides let
+/// the copy engine of sm_90 do it.
+struct BoxCopy {
+  int tensor = 0;  ///< Its place in the argument.
+  int columns = 0, tokens = 0;
+};
+/// What the copy engine is told of a tensor: CUtensorMap of cuda.h.
+struct alignas(64) TensorMap {
+  std::uint64_t opaque[16];
+};
+
 /// A generated kernel. It takes one argument by value: `KernelSizes`, `KernelTensor
-/// tensors[tensorCount]` in the order of `tensors`, then `float constants[max(1, constantCount)]`.
+/// tensors[tensorCount]` in the order of `tensors`, then `float constants[max(1, constantCount)]`;
+/// where it has `copies`, then `int32 mapped`, a bit for each of them that has a map, and, aligned
+/// to 64 bytes, `TensorMap maps[copies.size()]`.
 struct KernelSource {
   /// Which tensor stands at a place of the argument: an operand, and of a state its initial or its
   /// final value.
@@ -101,7 +115,9 @@ struct KernelSource {
   /// States that every block of a head reads and one of them writes: the memory of their initial
   /// value must not be that of their final one.
   std::vector<int> sharedStates;
-  int tilesPerHead = 1;  ///< Blocks a head: the grid is batch * heads * tilesPerHead * segments.
+  std::vector<BoxCopy> copies;
+  /// The grid is batch * heads / headsOfBlock * tilesPerHead * segments.
+  int tilesPerHead = 1, headsOfBlock = 1;
   Segmenting segmenting;
 };
 

@@ -1,6 +1,6 @@
 #include "compiler/cuda/Launcher.h"
 
-#include "compiler/cuda/Program.h"
+#include "compiler/cuda/Families.h"
 #include "compiler/cuda/Segments.h"
 
 namespace lathe {
@@ -57,8 +57,8 @@ std::string launcher(const Plan& plan, const Signature& signature, const KernelS
   }
   if (kernel.segmenting.chunk)
     text.line("    int segments,  // that run at the same time, 1 to ", maxSegments, "\n",
-              "    void* workspace,  // of ", workspaceHead, " + batch * heads * ",
-              kernel.tilesPerHead, " * segments * ", kernel.segmenting.roomBytes,
+              "    void* workspace,  // of ", workspaceHead, " + batch * heads",
+              cuda::gridFactor(kernel), " * segments * ", kernel.segmenting.roomBytes,
               " bytes, the first ", workspaceHead,
               "\n                      // zero before its first use; null with one segment");
   text.line("    cudaStream_t stream) {");
@@ -88,8 +88,8 @@ std::string launcher(const Plan& plan, const Signature& signature, const KernelS
   text.line("  args.segments = ", kernel.segmenting.chunk ? "segments" : "1", ";");
   if (kernel.segmenting.chunk) {
     text.line("  args.workspace = workspace;");
-    text.line("  if (segments < 1 || (segments > 1 && (!workspace || (long long)batch * heads * ",
-              kernel.tilesPerHead, " * segments > ", maxSegmentBlocks, ")))");
+    text.line("  if (segments < 1 || (segments > 1 && (!workspace || (long long)batch * heads",
+              cuda::gridFactor(kernel), " * segments > ", maxSegmentBlocks, ")))");
     text.line("    return cudaErrorInvalidValue;");
   }
   for (size_t i = 0; i < defaults.size(); ++i)
@@ -99,7 +99,7 @@ std::string launcher(const Plan& plan, const Signature& signature, const KernelS
             ", cudaFuncAttributeMaxDynamicSharedMemorySize, ", kernel.sharedBytes, ");");
   text.line("  if (error != cudaSuccess)\n    return error;");
   text.line("  if (batch * heads == 0)\n    return cudaSuccess;");
-  text.line("  ", kernel.entry, "<<<unsigned(batch) * heads * ", kernel.tilesPerHead,
+  text.line("  ", kernel.entry, "<<<unsigned(batch) * heads", cuda::gridFactor(kernel),
             kernel.segmenting.chunk ? " * segments, " : ", ", kernel.threads, ", ",
             kernel.sharedBytes, ", stream>>>(args);");
   text.line("  return cudaGetLastError();");

@@ -4,16 +4,16 @@
 
 namespace lathe {
 
-// Of the time in which a block walks a chunk; measured on an H200 at K = V = 128.
-static constexpr double joinStart = 2, joinSegment = 0.3;
+// Of the time in which a block walks a chunk: of a sweep's chunk, and of a join with so many
+// others. Measured on an H200 at K = V = 128.
+static constexpr double sweep = 0.5, joinStart = 2, joinSegment = 0.2;
 
 double segmentedTime(std::int64_t heads, std::int64_t chunks, int segments, int multiprocessors) {
   auto waves = double((heads * segments + multiprocessors - 1) / multiprocessors);
   if (segments == 1)
     return waves * double(chunks);
-  // Of the longest segment: templates/kernels/segments.cuh.
-  double walk = 2.0 * double(chunks) / (2 * segments + 1);
-  return waves * (1.5 * walk + joinStart + joinSegment * segments);
+  auto longest = double((chunks + segments - 1) / segments);
+  return waves * ((1 + sweep) * longest + joinStart + joinSegment * segments);
 }
 
 int segmentsFor(const Segmenting& segmenting, std::int64_t heads, std::int64_t tokens,

@@ -22,8 +22,8 @@ constexpr std::size_t segmentRoom(int stateElements, int vectorElements) {
 }
 
 /// How long a launch takes in units of the time in which a block walks a chunk: its waves of
-/// blocks, each the longest segment's sweep and walk and the join before it. `heads`: blocks of one
-/// segment.
+/// blocks, each the longest segment's sweep and walk and the join between them. `heads`: blocks of
+/// one segment.
 double segmentedTime(std::int64_t heads, std::int64_t chunks, int segments, int multiprocessors);
 
 /// Segments of a launch whose sequences have `tokens` tokens: those of the least `segmentedTime`,

@@ -85,7 +85,7 @@ Cost hopperScanCost(const Plan& plan, const Signature& signature, const Tile& ti
   constexpr double chunkStart = 600, perKey = 720, perValue = 2050, traffic = 500, shallow = 350;
   double k = signature.dims.at(plan.scan->keyDim) / 128.0, v = tile.blockV / 128.0;
   constexpr std::int64_t chunks = 1024;  // Of a long sequence; how long, the launch knows.
-  std::int64_t heads = batchHeads * kernel.tilesPerHead;
+  std::int64_t heads = batchHeads / kernel.headsOfBlock * kernel.tilesPerHead;
   auto timeOf = [&](int most) {
     Segmenting segmenting = kernel.segmenting;
     segmenting.most = most;
@@ -159,7 +159,7 @@ std::vector<Tile> enumerate(const Plan& plan, Family family, const Signature& si
       for (int blockV : {64, 128})
         for (int stages : {2, 3})
           for (int segments : {0, 1, 2, 4, 8, 16, 32})
-            if (blockV < columns + 64)
+            if (blockV < columns + 64 || (signature.pairedHeads && blockV == 2 * columns))
               tiles.push_back({64, 64, blockV, stages, 1, 1, Form::sm90a, segments});
     return tiles;
   }

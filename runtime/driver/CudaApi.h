@@ -45,6 +45,10 @@ enum FunctionAttribute : int {
   maxDynamicSharedBytes = 8,
 };
 
+/// CUtensorMapDataType, CUtensorMapSwizzle, CUtensorMapL2promotion.
+inline constexpr int mapOfF16 = 6, mapOfBf16 = 9;
+inline constexpr int swizzle128 = 3, promotion256 = 3;
+
 inline constexpr int captureNone = 0;  ///< CU_STREAM_CAPTURE_STATUS_NONE.
 inline constexpr int captureModeGlobal = 0;
 inline constexpr int captureModeRelaxed = 2;
@@ -112,6 +116,10 @@ inline constexpr unsigned streamNonBlocking = 1;
   F(eventRecord, cuEventRecord, (EventHandle event, StreamHandle stream))                          \
   F(eventSynchronize, cuEventSynchronize, (EventHandle event))                                     \
   F(eventElapsed, cuEventElapsedTime, (float* ms, EventHandle begin, EventHandle end))             \
+  OPTIONAL(tensorMapEncode, cuTensorMapEncodeTiled,                                                \
+           (void* map, int type, unsigned rank, void* data, const unsigned long long* sizes,       \
+            const unsigned long long* strides, const unsigned* box, const unsigned* steps,         \
+            int interleave, int swizzle, int promotion, int fill))                                 \
   OPTIONAL(ctxGetId, cuCtxGetId, (Context context, unsigned long long* id))
 
 namespace lathe::cuda {

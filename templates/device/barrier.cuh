@@ -15,8 +15,15 @@ struct Barrier {
   __device__ __forceinline__ void init(int count) const {
     asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(address), "r"(count) : "memory");
   }
-  __device__ __forceinline__ void arrive() const {
-    asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(address) : "memory");
+  __device__ __forceinline__ void arrive(int count = 1) const {
+    asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0], %1;" ::"r"(address), "r"(count)
+                 : "memory");
+  }
+  /// The phase ends no sooner than so many more bytes have been copied.
+  __device__ __forceinline__ void expect(int bytes) const {
+    asm volatile("mbarrier.expect_tx.relaxed.cta.shared::cta.b64 [%0], %1;" ::"r"(address),
+                 "r"(bytes)
+                 : "memory");
   }
   /// Arrives once all earlier cp.async of this thread have written; `count` includes this arrival
   /// (PTX ISA, cp.async.mbarrier.arrive).
@@ -38,9 +45,42 @@ struct Barrier {
   }
 };
 
+/// The box of the tensor that begins at these indices, innermost axis first, to shared memory; the
+/// barrier counts its bytes (PTX ISA 9.7.9.27, cp.async.bulk.tensor).
+__device__ __forceinline__ void copyBox(const TensorMap& map, void* shared, Barrier barrier,
+                                        int column, int token, int head, int batch) {
+  asm volatile("cp.async.bulk.tensor.4d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], "
+               "[%1, {%2, %3, %4, %5}], [%6];" ::"r"(sharedAddress(shared)),
+               "l"(&map), "r"(column), "r"(token), "r"(head), "r"(batch), "r"(barrier.address)
+               : "memory");
+}
+
+/// The same way back. The thread that stores commits, and waits until all but N of its committed
+/// stores have read shared memory, or are done (9.7.9.27, bulk async-groups).
+__device__ __forceinline__ void storeBox(const TensorMap& map, const void* shared, int column,
+                                         int token, int head, int batch) {
+  asm volatile(
+      "cp.async.bulk.tensor.4d.global.shared::cta.bulk_group [%0, {%2, %3, %4, %5}], [%1];" ::"l"(
+          &map),
+      "r"(sharedAddress(shared)), "r"(column), "r"(token), "r"(head), "r"(batch)
+      : "memory");
+}
+__device__ __forceinline__ void commitBoxes() {
+  asm volatile("cp.async.bulk.commit_group;" ::: "memory");
+}
+template <int N> __device__ __forceinline__ void waitBoxesRead() {
+  asm volatile("cp.async.bulk.wait_group.read %0;" ::"n"(N) : "memory");
+}
+template <int N> __device__ __forceinline__ void waitBoxes() {
+  asm volatile("cp.async.bulk.wait_group %0;" ::"n"(N) : "memory");
+}
+
 /// Where the 128 threads of one warpgroup meet; ID from 1 to 15, 0 being that of __syncthreads.
 template <int ID> __device__ __forceinline__ void syncWarpgroup() {
   asm volatile("bar.sync %0, 128;" ::"n"(ID) : "memory");
+}
+__device__ __forceinline__ void syncWarpgroup(int id) {
+  asm volatile("bar.sync %0, 128;" ::"r"(id) : "memory");
 }
 
 /// 16 bytes that exist, to shared memory.

@@ -20,6 +20,12 @@ struct Tensor {
   }
 };
 
+/// What the copy engine is told of a tensor of four axes (PTX ISA 5.5.9, tensor map); made by the
+/// host.
+struct alignas(64) TensorMap {
+  uint64 opaque[16];
+};
+
 /// Copies `valid` of BYTES bytes and fills the rest with zeros.
 template <int BYTES>
 __device__ __forceinline__ void copyAsync(void* shared, const void* global, int valid) {

@@ -57,14 +57,16 @@ enum class Along { contraction, columns };
                  : LATHE_ACCUMULATOR_OPERANDS                                                      \
                  : "l"(a), "l"(b), "r"(accumulate));                                               \
   }                                                                                                \
-  /** c += A B with A in registers. */                                                             \
+  /** c = A B, or c += A B if `accumulate`, with A in registers. */                                \
   template <Along ALONG>                                                                           \
-  __device__ __forceinline__ void wgmma(T, float(&c)[8][4], const FragmentA& a, uint64 b) {        \
-    asm volatile("wgmma.mma_async.sync.aligned.m64n64k16.f32." NAME "." NAME " " LATHE_ACCUMULATOR \
-                 ", {%32, %33, %34, %35}, %36, 1, 1, 1, %37;"                                      \
+  __device__ __forceinline__ void wgmma(T, float(&c)[8][4], const FragmentA& a, uint64 b,          \
+                                        int accumulate) {                                          \
+    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %38, 0;\n"                                      \
+                 "wgmma.mma_async.sync.aligned.m64n64k16.f32." NAME "." NAME " " LATHE_ACCUMULATOR \
+                 ", {%32, %33, %34, %35}, %36, p, 1, 1, %37;\n}"                                   \
                  : LATHE_ACCUMULATOR_OPERANDS                                                      \
                  : "r"(a.r[0]), "r"(a.r[1]), "r"(a.r[2]), "r"(a.r[3]), "l"(b),                     \
-                   "n"(ALONG == Along::columns));                                                  \
+                   "n"(ALONG == Along::columns), "r"(accumulate));                                 \
   }
 
 LATHE_WGMMA(bf16, "bf16")

@@ -5,8 +5,8 @@
 // stages, the fourth computes the token's scalars. Warpgroup 1 computes the scores of a chunk, one
 // chunk ahead of the others. Each later one holds 64 columns of V of the state, transposed, in the
 // accumulators of wgmma: O^T = S^T Q^T e^G + V^T P^T, S^T <- e^{G_C} S^T + V^T (e^{G_C - G} K). The
-// factors of a token are on the side of V, which is in registers. Copies are cp.async, so that any
-// strides and tails are right, and a value waits for nothing but its own row.
+// factors of a token are on the side of V, which is in registers. Heads that share queries and keys
+// may share a block: then each has warpgroups of its own, and scores of its own from one product.
 
 /// What the scalars of a token become: G in log2 units, e^G, f e^{G_C - G} and f, where f is the
 /// factor of the token's key and value, and e^{G_C} of the chunk.
@@ -21,17 +21,23 @@ template <class V> struct HopperScan {
   static constexpr int kKeyPanels = (V::kK + kPanelColumns - 1) / kPanelColumns;
   static constexpr int kKeyTile = kKeyPanels * kPanel;
   static constexpr int kGroups = V::kBlockV / kPanelColumns;  ///< Warpgroups that hold the state.
+  /// Neighbouring heads of a block, which share its queries and keys.
+  static constexpr int kHeads = V::kHeads, kGroupsOfHead = kGroups / kHeads;
   using States =
       SegmentStates<4 * kGroups, kKeyPanels, V::kNormaliser ? 4 : 0, V::kNormaliser ? V::kK : 0>;
-  static constexpr int kScoreBuffers = 2, kScoreBarrier = 1;
-  static constexpr int kLoaders = 3;  ///< Warps that copy.
+  static constexpr int kScoreBuffers = 2;
+  static constexpr int kScoreBarrier = 1, kOutputBarrier = 2;  ///< Of warpgroups.
+  static constexpr int kOutputMap = 3;                         ///< Its place among the maps.
+  static constexpr int kLoaders = 3;                           ///< Warps that copy.
 
   const Args& args;
   char* const shared;  ///< A multiple of 1024, the period of the swizzle.
   const int warp = threadIdx.x / 32 % 4, lane = threadIdx.x % 32;
-  const int units = args.batch * args.heads * V::kTiles, unit = blockIdx.x % units;
-  const int tile = unit % V::kTiles, head = unit / V::kTiles % args.heads;
-  const Sequence sequence = args.sequence(unit / V::kTiles / args.heads);
+  const int blocksOfBatch = args.heads / kHeads * V::kTiles;
+  const int units = args.batch * blocksOfBatch, unit = blockIdx.x % units;
+  const int tile = unit % V::kTiles;
+  const int firstHead = unit % blocksOfBatch / V::kTiles * kHeads;
+  const Sequence sequence = args.sequence(unit / blocksOfBatch);
   const Segment segment{int(blockIdx.x) / units, args.segments,
                         (sequence.tokens + V::kChunk - 1) / V::kChunk};
 
@@ -40,14 +46,22 @@ template <class V> struct HopperScan {
   }
   __device__ __forceinline__ char* key(int stage) const { return query(stage) + kKeyTile; }
   __device__ __forceinline__ char* value(int stage) const { return query(stage) + 2 * kKeyTile; }
-  __device__ __forceinline__ char* scores(int buffer) const {
-    return shared + V::kScoreOffset + buffer * kPanel;
+  /// Of the block's head number `own`, as are those below.
+  __device__ __forceinline__ char* scores(int buffer, int own) const {
+    return shared + V::kScoreOffset + (buffer * kHeads + own) * kPanel;
   }
-  __device__ __forceinline__ Factors<V::kChunk>& factors(int stage) const {
-    return reinterpret_cast<Factors<V::kChunk>*>(shared + V::kFactorOffset)[stage];
+  __device__ __forceinline__ Factors<V::kChunk>& factors(int stage, int own) const {
+    return reinterpret_cast<Factors<V::kChunk>*>(shared + V::kFactorOffset)[stage * kHeads + own];
   }
-  __device__ __forceinline__ float* slots(int stage) const {
-    return reinterpret_cast<float*>(shared + V::kSlotOffset) + stage * V::kSlots * V::kChunk;
+  __device__ __forceinline__ float* slots(int stage, int own) const {
+    return reinterpret_cast<float*>(shared + V::kSlotOffset) +
+           (stage * kHeads + own) * V::kSlots * V::kChunk;
+  }
+  /// Which of the block's heads a warpgroup has, and its first column of V.
+  __device__ __forceinline__ int ownOf(int group) const { return group / kGroupsOfHead; }
+  __device__ __forceinline__ int headOf(int group) const { return firstHead + ownOf(group); }
+  __device__ __forceinline__ int columnOf(int group) const {
+    return tile * V::kBlockV + group % kGroupsOfHead * kPanelColumns;
   }
   /// The barriers: a stage is full, is empty; scores are there, are used up.
   __device__ __forceinline__ Barrier barrier(int index) const {
@@ -72,14 +86,23 @@ template <class V> struct HopperScan {
       barrier.arrive();
   }
 
-  /// One warp copies one operand of every round, or of those of the walk alone. Of COLUMNS columns
-  /// `exists` are there.
-  template <int COLUMNS>
-  __device__ void copyOperand(const Tensor& tensor, int column, int offset, int exists,
-                              bool sweeps);
+  /// Whether the copy engine, whose writes wgmma sees as they are, brings all of a round.
+  __device__ __forceinline__ bool byEngine(int round) const {
+    return (args.mapped & 7) == 7 && (segment.chunk(round) + 1) * V::kChunk <= sequence.tokens;
+  }
+
+  /// One warp copies the query (operand 0), key or value of HEADS heads, of every round or of those
+  /// of the walk alone; rows behind the last token become zeros. Of COLUMNS columns `exists` are
+  /// there. The copy engine takes whole chunks of tensors that have a map.
+  template <int COLUMNS, int HEADS>
+  __device__ void copyOperand(int operand, int column, int offset, int exists, bool sweeps);
 
   /// One warp computes the scalars of two tokens a lane, loaded as far ahead as rows are copied.
   __device__ void computeFactors();
+  /// Those of one round and head, from what was loaded.
+  __device__ void computeFactorsOf(typename V::Inputs (&inputs)[2],
+                                   const typename V::Params& params, int round, int stage, int own,
+                                   float& behind);
 
   /// Queries, keys and values of a chunk become what the spec makes of them, in their places.
   __device__ void mapRows(int chunk, int stage);
@@ -87,7 +110,8 @@ template <class V> struct HopperScan {
   /// What the warpgroup of the scores does for the sweep.
   __device__ void sweepTiles(HopperNormaliser<V>& normaliser);
 
-  /// P[i][j] = (query_i . key_j) e^{G_i - G_j} f_j for j <= i, rounded, of every chunk of the walk.
+  /// P[i][j] = (query_i . key_j) e^{G_i - G_j} f_j for j <= i, rounded, of every chunk of the walk
+  /// and head of the block.
   __device__ void computeScores();
 
   /// Calls f(key channel, column of V, element) for all of the state that this thread holds and
@@ -95,43 +119,23 @@ template <class V> struct HopperScan {
   template <class Function>
   __device__ __forceinline__ void eachStateElement(float (&state)[kKeyPanels][8][4], int group,
                                                    Function f) const {
-    int column = tile * V::kBlockV + group * kPanelColumns;
+    int column = columnOf(group);
     eachElement(state, warp, lane, [&](int v, int d, float& s) {
       if ((V::kK % kPanelColumns == 0 || d < V::kK) &&
-          (V::kV % V::kBlockV == 0 || column + v < V::kV))
+          (V::kV % kPanelColumns == 0 || column + v < V::kV))
         f(d, column + v, s);
     });
   }
 
-  /// Turns what was read into the output and writes it.
-  __device__ __forceinline__ void writeOutput(const float (&read)[8][4],
-                                              const FragmentA (&values)[V::kChunk / 16], int chunk,
-                                              int stage, int buffer, int group) {
-    using Out = typename V::template Output<0>;
-    const Tensor& tensor = V::template outputTensor<0>(args);
-    int firstToken = chunk * V::kChunk, rows = sequence.tokens - firstToken;
-    int column = tile * V::kBlockV + group * kPanelColumns + warp * 16;
-    char* room = shared + V::kOutputOffset + (group * 4 + warp) * V::kChunk * 32;
-    const float* sums = HopperNormaliser<V>(shared).reads(buffer);
-    uint32 packed[8][2];
-#pragma unroll
-    for (int n = 0; n < 8; ++n)
-#pragma unroll
-      for (int half = 0; half < 2; ++half) {
-        float y[2];
-#pragma unroll
-        for (int e = 0; e < 2; ++e) {
-          // The fragments of the values hold what the accumulators do.
-          Element x{uint16(values[n / 2].r[n % 2 * 2 + half] >> e * 16)};
-          int token = n * 8 + lane % 4 * 2 + e;
-          y[e] = V::finish(args, slots(stage) + token, toFloat(x), read[n][half * 2 + e],
-                           V::kNormaliser ? sums[token] : 0.0f);
-        }
-        packed[n][half] = pack<Out>(y[0], y[1]);
-      }
-    writeTransposed<Out>(packed, room, tensor, sequence, head, column, V::kV - column, firstToken,
-                         rows, lane);
-  }
+  /// Turns what was read of a chunk into the output, rounded.
+  __device__ void finishOutput(uint32 (&packed)[8][2], const float (&read)[8][4],
+                               const FragmentA (&values)[V::kChunk / 16], int stage, int buffer,
+                               int group) const;
+  /// Writes the output through the warpgroup's own room, as a thread has single elements of many
+  /// tokens; whole chunks by the copy engine where the output has a map.
+  __device__ void writeOutput(const uint32 (&packed)[8][2], int chunk, int group) const;
+  /// What the copy engine cannot write.
+  __device__ void writeRows(const char* room, int firstToken, int group) const;
 
   /// The values of a chunk as an A operand, transposed.
   __device__ __forceinline__ void loadValues(FragmentA (&v)[V::kChunk / 16], int stage,
@@ -153,15 +157,16 @@ template <class V> struct HopperScan {
 #pragma unroll
       for (int panel = 0; panel < kKeyPanels; ++panel)
         wgmma<Along::columns>(Element{}, state[panel], v[step],
-                              panelDescriptor(k + panel * kPanel + step * 2 * kPanelGroup));
+                              panelDescriptor(k + panel * kPanel + step * 2 * kPanelGroup), 1);
     wgmmaCommit();
   }
 
-  __device__ __forceinline__ void scaleValues(FragmentA (&v)[V::kChunk / 16], int stage) const {
+  __device__ __forceinline__ void scaleValues(FragmentA (&v)[V::kChunk / 16], int stage,
+                                              int group) const {
     if constexpr (V::kDecay == Decay::scalar || V::kKeyFactor)
 #pragma unroll
       for (int step = 0; step < V::kChunk / 16; ++step)
-        F::scaleColumns(v[step], factors(stage).exit + step * 16, lane);
+        F::scaleColumns(v[step], factors(stage, ownOf(group)).exit + step * 16, lane);
   }
 
   /// The state that the segment makes of zero, and the decay over it.
@@ -174,12 +179,12 @@ template <class V> struct HopperScan {
         mapped(stage).wait(round / V::kStages & 1);
       else
         full(stage).wait(round / V::kStages & 1);
-      // No store to global memory waits yet, so the fence is cheap.
-      fenceAsyncProxy();
+      if (!V::kRowProgram && !byEngine(round))
+        fenceAsyncProxy();
       FragmentA v[V::kChunk / 16];
       loadValues(v, stage, group);
-      scaleValues(v, stage);
-      decay = factors(stage).total;
+      scaleValues(v, stage, group);
+      decay = factors(stage, ownOf(group)).total;
       addChunk(state, v, stage);
       wgmmaWait<0>();
       arriveWarp(empty(stage));
@@ -191,11 +196,11 @@ template <class V> struct HopperScan {
   __device__ __forceinline__ void findState(float (&state)[kKeyPanels][8][4], int group,
                                             const States& states) {
     if (!segment.last()) {
-      eachStateElement(state, group, [&](int, int, float& s) { s = 0.0f; });
+      eachElement(state, warp, lane, [](int, int, float& s) { s = 0.0f; });
       float decay = sweep(state, group);
       states.share(state, decay);
     }
-    const auto initial = V::template initialState<0>(args, sequence, head);
+    const auto initial = V::template initialState<0>(args, sequence, headOf(group));
     eachStateElement(state, group,
                      [&](int d, int v, float& s) { s = initial ? toFloat(initial(d, v)) : 0.0f; });
     if (segment.index > 0)
@@ -204,80 +209,102 @@ template <class V> struct HopperScan {
       states.leave();
   }
 
-  /// 64 columns of V through the segment.
+  /// S^T Q^T of a chunk of the walk, to be waited for. Behind the last chunk it reads what is
+  /// there, for nothing: the tensor cores do not stay busy past a branch.
+  __device__ __forceinline__ void readState(float (&out)[8][4],
+                                            const float (&state)[kKeyPanels][8][4], int walked) {
+    int buffer = walked % kScoreBuffers;
+    uint32 q = sharedAddress(query((segment.swept + walked) % V::kStages));
+    // Who computed the scores has seen the stage full, and ordered it before wgmma for all.
+    if (walked < segment.chunks)
+      scored(buffer).wait(walked / kScoreBuffers & 1);
+    // In parts: more than two panels of the rounded state find no room.
+    constexpr int kPart = kKeyPanels > 2 ? 2 : 8;
+#pragma unroll
+    for (int first = 0; first < V::kK / 16; first += kPart) {
+      if (first > 0)
+        wgmmaWait<0>();
+      FragmentA rounded[kPart];
+#pragma unroll
+      for (int step = first; step < first + kPart && step < V::kK / 16; ++step)
+        rounded[step - first] = F::fromAccumulator(state[step / 4], step % 4);
+      wgmmaFence();
+#pragma unroll
+      for (int step = first; step < first + kPart && step < V::kK / 16; ++step)
+        wgmma<Along::contraction>(Element{}, out, rounded[step - first],
+                                  panelDescriptor(q + step / 4 * kPanel + step % 4 * 32), step > 0);
+      wgmmaCommit();
+    }
+  }
+
+  /// out += V^T P^T, to be waited for.
+  __device__ __forceinline__ void
+  addScores(float (&out)[8][4], const FragmentA (&v)[V::kChunk / 16], int buffer, int group) {
+    uint32 p = sharedAddress(scores(buffer, ownOf(group)));
+    wgmmaFence();
+#pragma unroll
+    for (int step = 0; step < V::kChunk / 16; ++step)
+      wgmma<Along::contraction>(Element{}, out, v[step], panelDescriptor(p + step * 32), 1);
+    wgmmaCommit();
+  }
+
+  __device__ __forceinline__ void decayState(float (&state)[kKeyPanels][8][4], int stage,
+                                             int group) const {
+    if constexpr (V::kDecay == Decay::scalar) {
+      float total = factors(stage, ownOf(group)).total;
+      eachElement(state, warp, lane, [&](int, int, float& s) { s *= total; });
+    }
+  }
+
+  __device__ __forceinline__ void decayRead(float (&out)[8][4], int stage, int group) const {
+    if constexpr (V::kDecay == Decay::scalar)
+#pragma unroll
+      for (int n = 0; n < 8; ++n) {
+        const float* entry = factors(stage, ownOf(group)).entry + n * 8 + lane % 4 * 2;
+        float2 f = *reinterpret_cast<const float2*>(entry);
+        out[n][0] *= f.x, out[n][1] *= f.y, out[n][2] *= f.x, out[n][3] *= f.y;
+      }
+  }
+
+  /// 64 columns of V through the segment. The tensor cores read the state for a chunk while the
+  /// output of the chunk before is written.
   __device__ __forceinline__ void advance(int group) {
-    float state[kKeyPanels][8][4];
+    float state[kKeyPanels][8][4], out[8][4];
     const States states{segment, static_cast<char*>(args.workspace), unit,
                         group * 128 + warp * 32 + lane, lane};
     findState(state, group, states);
+    readState(out, state, 0);
 #pragma unroll 1
     for (int walked = 0; walked < segment.chunks; ++walked) {
-      int round = segment.swept + walked, stage = round % V::kStages;
-      int buffer = walked % kScoreBuffers;
-      // Who computed the scores has seen the stage full, and ordered it before wgmma for all.
-      scored(buffer).wait(walked / kScoreBuffers & 1);
-      uint32 q = sharedAddress(query(stage));
-      const Factors<V::kChunk>& factor = factors(stage);
-      float out[8][4] = {};
-      // In parts: more than two panels of the rounded state find no room.
-#pragma unroll
-      for (int first = 0; first < V::kK / 16; first += 8) {
-        if (first > 0)
-          wgmmaWait<0>();
-        FragmentA old[8];
-#pragma unroll
-        for (int step = first; step < first + 8 && step < V::kK / 16; ++step)
-          old[step - first] = F::fromAccumulator(state[step / 4], step % 4);
-        wgmmaFence();
-#pragma unroll
-        for (int step = first; step < first + 8 && step < V::kK / 16; ++step)
-          wgmma<Along::contraction>(Element{}, out, old[step - first],
-                                    panelDescriptor(q + step / 4 * kPanel + step % 4 * 32));
-        wgmmaCommit();
-      }
-      FragmentA v[V::kChunk / 16];
+      int stage = (segment.swept + walked) % V::kStages, buffer = walked % kScoreBuffers;
+      FragmentA v[V::kChunk / 16], decayed[V::kChunk / 16];
       loadValues(v, stage, group);
-      wgmmaWait<0>();
-      if constexpr (V::kDecay == Decay::scalar) {
-#pragma unroll
-        for (int n = 0; n < 8; ++n) {
-          float2 f = *reinterpret_cast<const float2*>(factor.entry + n * 8 + lane % 4 * 2);
-          out[n][0] *= f.x, out[n][1] *= f.y, out[n][2] *= f.x, out[n][3] *= f.y;
-        }
-      }
-      uint32 p = sharedAddress(scores(buffer));
-      wgmmaFence();
-#pragma unroll
-      for (int step = 0; step < V::kChunk / 16; ++step)
-        wgmma<Along::contraction>(Element{}, out, v[step], panelDescriptor(p + step * 32));
-      wgmmaCommit();
-      FragmentA decayed[V::kChunk / 16];
 #pragma unroll
       for (int step = 0; step < V::kChunk / 16; ++step)
         decayed[step] = v[step];
-      scaleValues(decayed, stage);
-      if constexpr (V::kDecay == Decay::scalar) {
-        float total = factor.total;
-#pragma unroll
-        for (int panel = 0; panel < kKeyPanels; ++panel)
-#pragma unroll
-          for (int n = 0; n < 8; ++n)
-#pragma unroll
-            for (int e = 0; e < 4; ++e)
-              state[panel][n][e] *= total;
-      }
+      scaleValues(decayed, stage, group);
+      decayState(state, stage, group);
+      wgmmaWait<0>();
+      decayRead(out, stage, group);
+      addScores(out, v, buffer, group);
       addChunk(state, decayed, stage);
       wgmmaWait<1>();
+      uint32 packed[8][2];
+      finishOutput(packed, out, v, stage, buffer, group);
       arriveWarp(consumed(buffer));
-      writeOutput(out, v, segment.chunk(round), stage, buffer, group);
       wgmmaWait<0>();
       arriveWarp(empty(stage));
+      readState(out, state, walked + 1);
+      writeOutput(packed, segment.first + walked, group);
     }
+    wgmmaWait<0>();
+    if (warp == 0 && lane == 0)
+      waitBoxes<0>();
     if (!segment.last())
       return;
     if (segment.count > 1)
       states.awaitOthers();
-    if (auto last = V::template finalState<0>(args, sequence, head))
+    if (auto last = V::template finalState<0>(args, sequence, headOf(group)))
       eachStateElement(state, group, [&](int d, int v, float& s) {
         last(d, v) = fromFloat<typename V::template State<0>>(s);
       });
@@ -306,12 +333,12 @@ template <class V> struct HopperScan {
     if (role == 0) {
       lowerRegisters<V::kLoadRegisters>();
       if (warp == 0)
-        copyOperand<V::kK>(V::queryTensor(args), 0, 0, V::kK, false);
+        copyOperand<V::kK, 1>(0, 0, 0, V::kK, false);
       else if (warp == 1)
-        copyOperand<V::kK>(V::keyTensor(args), 0, kKeyTile, V::kK, true);
+        copyOperand<V::kK, 1>(1, 0, kKeyTile, V::kK, true);
       else if (warp == 2)
-        copyOperand<V::kBlockV>(V::valueTensor(args), tile * V::kBlockV, 2 * kKeyTile,
-                                V::kV - tile * V::kBlockV, true);
+        copyOperand<V::kBlockV, kHeads>(2, tile * V::kBlockV, 2 * kKeyTile,
+                                        V::kV * kHeads - tile * V::kBlockV, true);
       else
         computeFactors();
     } else if (role == 1) {

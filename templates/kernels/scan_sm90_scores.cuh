@@ -7,7 +7,7 @@ template <class V> __device__ __forceinline__ void HopperScan<V>::mapRows(int ch
   for (int first = warp * kRowsAtOnce; first < V::kChunk; first += 4 * kRowsAtOnce) {
     int token = first + lane / V::kRowLanes;
     V::rowProgram(args, shared, stage, token, firstToken + token < sequence.tokens, tile, sequence,
-                  head, firstToken, lane);
+                  firstHead, firstToken, lane);
   }
   fenceAsyncProxy();
   syncWarpgroup<kScoreBarrier>();
@@ -24,7 +24,7 @@ __device__ __forceinline__ void HopperScan<V>::sweepTiles(HopperNormaliser<V>& n
       arriveWarp(mapped(stage));
     }
     if constexpr (V::kNormaliser)
-      normaliser.sweep(key(stage), factors(stage), round == 0);
+      normaliser.sweep(key(stage), factors(stage, 0), round == 0);
     arriveWarp(empty(stage));
   }
 }
@@ -35,7 +35,7 @@ template <class V> __device__ __forceinline__ void HopperScan<V>::computeScores(
   const States states{segment, static_cast<char*>(args.workspace), unit, warp * 32 + lane, lane};
   sweepTiles(normaliser);
   if constexpr (V::kNormaliser)
-    normaliser.find(V::template initialState<1>(args, sequence, head), states);
+    normaliser.find(V::template initialState<1>(args, sequence, firstHead), states);
 #pragma unroll 1
   for (int walked = 0; walked < segment.chunks; ++walked) {
     int round = segment.swept + walked, stage = round % V::kStages;
@@ -43,10 +43,9 @@ template <class V> __device__ __forceinline__ void HopperScan<V>::computeScores(
     full(stage).wait(round / V::kStages & 1);
     if constexpr (V::kRowProgram)
       mapRows(segment.chunk(round), stage);
-    else
+    else if (!byEngine(round))
       fenceAsyncProxy();
     uint32 q = sharedAddress(query(stage)), k = sharedAddress(key(stage));
-    const Factors<V::kChunk>& factor = factors(stage);
     float sum[8][4];
     wgmmaFence();
 #pragma unroll
@@ -56,39 +55,53 @@ template <class V> __device__ __forceinline__ void HopperScan<V>::computeScores(
     }
     wgmmaCommit();
     if constexpr (V::kNormaliser)
-      normaliser.readTiles(query(stage), key(stage), factor);
-    float2 after[8], own[8];
-    float upper = factor.cumulative[row], lower = factor.cumulative[row + 8];
+      normaliser.readTiles(query(stage), key(stage), factors(stage, 0));
+    float2 after[8], factor[8];
+    float upper, lower;
+    auto load = [&](int own) {
+      const Factors<V::kChunk>& from = factors(stage, own);
+      upper = from.cumulative[row], lower = from.cumulative[row + 8];
 #pragma unroll
-    for (int n = 0; n < 8; ++n) {
-      after[n] = *reinterpret_cast<const float2*>(factor.cumulative + n * 8 + column);
-      own[n] = *reinterpret_cast<const float2*>(factor.own + n * 8 + column);
-    }
+      for (int n = 0; n < 8; ++n) {
+        after[n] = *reinterpret_cast<const float2*>(from.cumulative + n * 8 + column);
+        factor[n] = *reinterpret_cast<const float2*>(from.own + n * 8 + column);
+      }
+    };
+    load(0);
     consumed(buffer).wait(~(walked / kScoreBuffers) & 1);
     wgmmaWait<0>();
-    arriveWarp(empty(stage));
 #pragma unroll
-    for (int n = 0; n < 8; ++n) {
-      int j = n * 8 + column;
+    for (int own = 0; own < kHeads; ++own) {
+      if (own > 0)
+        load(own);
+      if (own + 1 == kHeads)
+        arriveWarp(empty(stage));
+      float score[8][4];
 #pragma unroll
-      for (int e = 0; e < 4; ++e) {
-        int i = row + e / 2 * 8;
-        bool seen = j + e % 2 <= i;
-        if constexpr (V::kDecay == Decay::scalar)
-          sum[n][e] *= exp2((e / 2 ? lower : upper) - (e % 2 ? after[n].y : after[n].x));
-        if constexpr (V::kKeyFactor)
-          sum[n][e] *= e % 2 ? own[n].y : own[n].x;
-        sum[n][e] = seen ? sum[n][e] : 0.0f;
+      for (int n = 0; n < 8; ++n) {
+        int j = n * 8 + column;
+#pragma unroll
+        for (int e = 0; e < 4; ++e) {
+          int i = row + e / 2 * 8;
+          bool seen = j + e % 2 <= i;
+          float x = sum[n][e];
+          if constexpr (V::kDecay == Decay::scalar)
+            x *= exp2((e / 2 ? lower : upper) - (e % 2 ? after[n].y : after[n].x));
+          if constexpr (V::kKeyFactor)
+            x *= e % 2 ? factor[n].y : factor[n].x;
+          score[n][e] = seen ? x : 0.0f;
+        }
       }
-    }
-    if constexpr (V::kNormaliser)
-      normaliser.finish(sum, buffer);
+      if constexpr (V::kNormaliser)
+        normaliser.finish(score, buffer);
 #pragma unroll
-    for (int n = 0; n < 8; n += 2)
-      storeMatrix4(scores(buffer) + panelOffset(warp * 16 + lane % 16, n + lane / 16),
-                   pack<Element>(sum[n][0], sum[n][1]), pack<Element>(sum[n][2], sum[n][3]),
-                   pack<Element>(sum[n + 1][0], sum[n + 1][1]),
-                   pack<Element>(sum[n + 1][2], sum[n + 1][3]));
+      for (int n = 0; n < 8; n += 2)
+        storeMatrix4(scores(buffer, own) + panelOffset(warp * 16 + lane % 16, n + lane / 16),
+                     pack<Element>(score[n][0], score[n][1]),
+                     pack<Element>(score[n][2], score[n][3]),
+                     pack<Element>(score[n + 1][0], score[n + 1][1]),
+                     pack<Element>(score[n + 1][2], score[n + 1][3]));
+    }
     fenceAsyncProxy();
     arriveWarp(scored(buffer));
   }
@@ -98,7 +111,7 @@ template <class V> __device__ __forceinline__ void HopperScan<V>::computeScores(
     if (segment.count > 1)
       states.awaitOthers();
     if (tile == 0)
-      normaliser.store(V::template finalState<1>(args, sequence, head));
+      normaliser.store(V::template finalState<1>(args, sequence, firstHead));
     if (segment.count > 1)
       states.close();
   }

@@ -13,12 +13,10 @@ struct Segment {
   int swept;          ///< Rounds of the sweep.
 
   __device__ __forceinline__ Segment(int index, int count, int total) : index(index), count(count) {
-    // A sweep takes half the time of a walk, so the last segment walks half as many chunks more.
-    int part = 2 * total / (2 * count + 1);
-    if (2 * (total - part * (count - 1)) > 3 * (part + 1))
-      ++part;
+    // All of one length: the last, which does not sweep, waits for the sweeps of the others.
+    int part = (total + count - 1) / count;
     first = min(index * part, total);
-    chunks = last() ? total - first : min(part, total - first);
+    chunks = min(part, total - first);
     swept = last() ? 0 : chunks;
   }
 
@@ -54,8 +52,9 @@ template <int WARPS, int PANELS, int OTHERS, int LENGTH> struct SegmentStates {
   __device__ __forceinline__ char* room(int index) const {
     return workspace + kHeadBytes + (int64(unit) * segment.count + index) * kRoomBytes;
   }
+  /// Of this thread's warpgroup, as they may hold states of several heads.
   __device__ __forceinline__ float* decay(int index) const {
-    return reinterpret_cast<float*>(room(index) + kThreads * kPieces * 16);
+    return reinterpret_cast<float*>(room(index) + kThreads * kPieces * 16) + thread / 128;
   }
   __device__ __forceinline__ float* vector(int index) const {
     return reinterpret_cast<float*>(room(index) + kVectorOffset);
@@ -76,7 +75,7 @@ template <int WARPS, int PANELS, int OTHERS, int LENGTH> struct SegmentStates {
       storeGlobal16(piece, make_uint4(pack<bf16>(x[0], x[1]), pack<bf16>(x[2], x[3]),
                                       pack<bf16>(y[0], y[1]), pack<bf16>(y[2], y[3])));
     }
-    if (thread == 0)
+    if (thread % 128 == 0)
       *decay(segment.index) = total;
     publish();
   }

@@ -107,6 +107,40 @@ TEST(Space, FewHeadsTakeNarrowerBlocks) {
   EXPECT_LT(few, many);
 }
 
+/// On Hopper segments do, as many as the launch chooses.
+TEST(Space, FewHeadsTakeSegments) {
+  Plan plan = libraryPlan("retnet");
+  Signature signature = signatureOf(plan, 128, 128);
+  for (long long heads : {16, 132, 144}) {
+    Tile tile = candidates(plan, Family::scan, signature, knownDevice("sm_90a"), heads).tiles[0];
+    EXPECT_EQ(tile.blockV, 128) << heads;
+    EXPECT_EQ(tile.segments, 0) << heads;
+  }
+}
+
+TEST(Space, HeadsThatShareKeysArePaired) {
+  Plan plan = libraryPlan("mamba2");
+  Signature signature = signatureOf(plan, 128, 64);
+  EXPECT_EQ(candidates(plan, Family::scan, signature, knownDevice("sm_90a"), 256).tiles[0].blockV,
+            64);
+  signature.pairedHeads = true;
+  Tile tile = candidates(plan, Family::scan, signature, knownDevice("sm_90a"), 256).tiles[0];
+  EXPECT_EQ(tile.blockV, 128);
+  KernelSource kernel = emit(plan, Family::scan, signature, tile);
+  EXPECT_EQ(kernel.headsOfBlock, 2);
+  EXPECT_EQ(kernel.tilesPerHead, 1);
+  signature.pairedHeads = false;
+  try {
+    emit(plan, Family::scan, signature, tile);
+    FAIL();
+  } catch (const std::invalid_argument& error) {
+    EXPECT_NE(std::string(error.what())
+                  .find("a block of two heads takes heads that share queries and keys in pairs"),
+              std::string::npos)
+        << error.what();
+  }
+}
+
 /// A step of many heads is bound by memory, which whole lines of a row serve best; one of few heads
 /// is spread over more multiprocessors.
 TEST(Space, StepsOfManyHeadsReadWholeLines) {

@@ -198,6 +198,28 @@ TEST_P(Hopper, SegmentsOfGroupedHeadsAndOtherDims) {
   });
 }
 
+/// Two heads a block, each with its own decays and states.
+TEST_P(Hopper, PairsOfHeads) {
+  const bool mamba = GetParam() == std::string("mamba2");
+  std::vector<Case> cases;
+  for (int stages : {2, 3})
+    for (int segments : {1, 3})
+      for (int K : {64, 128})
+        for (Layout layout : {Layout::bthd, Layout::bhtd})
+          for (int heads : {1, 2})
+            for (std::int64_t tokens : {1, 64, 333}) {
+              Case one{.variant = GetParam(), .K = K, .V = 64, .shape = {2, tokens, 4}};
+              one.how.heads = {{mamba ? "C" : "q", heads}, {mamba ? "B" : "k", heads}};
+              one.how.gateScale = tokens == 333 ? 20 : 1;
+              one.placement.layout = layout;
+              one.placement.gap = heads == 1 ? 3 : 0;
+              one.pairedHeads = true;
+              one.tile = Tile{64, 64, 128, stages, 1, 1, Form::sm90a, segments};
+              cases.push_back(one);
+            }
+  expectRight(cases);
+}
+
 /// More blocks than fit the GPU at once: the later ones start when earlier ones end.
 TEST_P(Hopper, SegmentsOfMoreHeadsThanMultiprocessors) {
   Case one{.variant = GetParam(), .K = 64, .V = 64, .shape = {2, 320, 40}};

@@ -188,6 +188,7 @@ Signature signatureOf(const Case& one) {
   Signature signature;
   signature.dims = {{"K", one.K}, {"V", one.V}};
   signature.compute = one.dtype;
+  signature.pairedHeads = one.pairedHeads;
   for (const Operand& operand : variantNamed(one.variant).plan.operands)
     signature.dtypes.push_back(operand.kind == Operand::Kind::state   ? one.stateType
                                : operand.kind == Operand::Kind::param ? DType::f32

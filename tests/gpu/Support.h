@@ -36,6 +36,7 @@ struct Case {
   Placement placement = {};
   DType stateType = DType::f32;
   std::optional<Tile> tile = {};  ///< Absent: the model's first.
+  bool pairedHeads = false;       ///< Signature::pairedHeads
 };
 
 /// "gla scan c16 b64 v64 s2 k1 x1, bf16, K 64 V 64, B 2 T 40 H 2, ..."

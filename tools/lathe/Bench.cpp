@@ -45,6 +45,7 @@ std::string commandText(const BenchCommand& options) {
   add("--shape", options.kernel.shape);
   add("--dims", options.kernel.dims);
   add("--dtype", options.kernel.dtype);
+  text += options.kernel.pairedHeads ? " --paired-heads" : "";
   add("--family", options.kernel.family);
   add("--tile", options.method.tile);
   add("--tune", numberText(options.method.tuneSeconds));
@@ -59,6 +60,7 @@ Signature signatureOf(const BenchCase& benchCase, const Plan& plan) {
   options.dtype = name(benchCase.dtype);
   for (const auto& [dim, size] : benchCase.dims)
     options.dims += dim + "=" + std::to_string(size) + ",";
+  options.pairedHeads = pairsHeads(plan, benchCase.heads, benchCase.shape.heads);
   return parseSignature(options, plan);
 }
 
@@ -67,7 +69,9 @@ BenchRow measureOne(const BenchCommand& options, const BenchMethod& method, cons
   BenchCase only;
   only.variant = variant.name;
   only.shape = parseShape(options.kernel.shape);
-  return measure(only, variant, parseSignature(options.kernel, variant.plan),
+  const Signature signature = parseSignature(options.kernel, variant.plan);
+  only.heads = pairedHeads(variant.plan, signature, only.shape.heads);
+  return measure(only, variant, signature,
                  parseFamily(options.kernel.family, variant.plan, only.shape.tokens), gpu, method);
 }
 

@@ -71,6 +71,8 @@ void KernelOptions::addSignature(CLI::App& command) {
       .add_option("--dtype", dtype,
                   "of inputs and outputs: bf16 (default), f16 or f32; exceptions by name")
       ->type_name("bf16[,g=f32]");
+  command.add_flag("--paired-heads", pairedHeads,
+                   "each two neighbouring heads share queries and keys");
 }
 
 void KernelOptions::addShape(CLI::App& command, bool isRequired) {
@@ -129,6 +131,7 @@ DType parseDType(const std::string& text) {
 Signature parseSignature(const KernelOptions& options, const Plan& plan) {
   Signature signature;
   signature.dims = parseDims(options.dims, plan);
+  signature.pairedHeads = options.pairedHeads;
   std::map<std::string, DType> exceptions;
   for (const std::string& part : split(options.dtype)) {
     const std::size_t equals = part.find('=');

@@ -11,6 +11,7 @@ namespace lathe::tool {
 
 /// As they stand on the command line; empty where they were not given.
 struct KernelOptions {
+  bool pairedHeads = false;
   std::string variant, dims, dtype, shape, family, tile, arch;
 
   void addVariant(CLI::App& command);

@@ -1,0 +1,80 @@
+// How the warpgroups of the state write the output in the form for sm_90a (scan_sm90.cuh).
+
+template <class V>
+__device__ __forceinline__ void
+HopperScan<V>::finishOutput(uint32 (&packed)[8][2], const float (&read)[8][4],
+                            const FragmentA (&values)[V::kChunk / 16], int stage, int buffer,
+                            int group) const {
+  const float* scalars = slots(stage, ownOf(group));
+  const float* sums = HopperNormaliser<V>(shared).reads(buffer);
+#pragma unroll
+  for (int n = 0; n < 8; ++n)
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      float y[2];
+#pragma unroll
+      for (int e = 0; e < 2; ++e) {
+        // The fragments of the values hold what the accumulators do.
+        Element x{uint16(values[n / 2].r[n % 2 * 2 + half] >> e * 16)};
+        int token = n * 8 + lane % 4 * 2 + e;
+        y[e] = V::finish(args, scalars + token, toFloat(x), read[n][half * 2 + e],
+                         V::kNormaliser ? sums[token] : 0.0f);
+      }
+      packed[n][half] = pack<typename V::template Output<0>>(y[0], y[1]);
+    }
+}
+
+template <class V>
+__device__ __forceinline__ void HopperScan<V>::writeOutput(const uint32 (&packed)[8][2], int chunk,
+                                                           int group) const {
+  const int firstToken = chunk * V::kChunk;
+  const bool boxed = (args.mapped >> kOutputMap & 1) && firstToken + V::kChunk <= sequence.tokens;
+  const bool stores = warp == 0 && lane == 0;
+  char* room = shared + V::kOutputOffset + group * kPanel;
+  if (stores)
+    waitBoxesRead<0>();
+  syncWarpgroup(kOutputBarrier + group);
+#pragma unroll
+  for (int n = 0; n < 8; n += 2)
+    storeMatrix4Transposed(room +
+                               panelOffset((n + lane / 16) * 8 + lane % 8, warp * 2 + lane / 8 % 2),
+                           packed[n][0], packed[n][1], packed[n + 1][0], packed[n + 1][1]);
+  if (boxed)
+    fenceAsyncProxy();
+  syncWarpgroup(kOutputBarrier + group);
+  if (!boxed) {
+    writeRows(room, firstToken, group);
+  } else if (stores) {
+    storeBox(args.maps[kOutputMap], room, columnOf(group), int(sequence.first) + firstToken,
+             headOf(group), sequence.batch);
+    commitBoxes();
+  }
+}
+
+template <class V>
+__device__ __forceinline__ void HopperScan<V>::writeRows(const char* room, int firstToken,
+                                                         int group) const {
+  using Out = typename V::template Output<0>;
+  const Tensor& tensor = V::template outputTensor<0>(args);
+  const bool aligned = rowAlignment<Out>(tensor) == 16;
+  const int column = columnOf(group), thread = warp * 32 + lane;
+  // A thread writes the same eight columns of every sixteenth token.
+  const int piece = thread % 8;
+  if (column + piece * 8 >= V::kV)
+    return;
+  Out* to = tensor.template at<Out>(sequence, headOf(group)) + column + piece * 8 +
+            (int64(firstToken) + thread / 8) * tensor.token;
+#pragma unroll 1
+  for (int token = thread / 8; token < min(V::kChunk, sequence.tokens - firstToken); token += 16) {
+    uint4 packed = *reinterpret_cast<const uint4*>(room + panelOffset(token, piece));
+    if (aligned) {
+      storeGlobal16(to, packed);
+    } else {
+      const uint32 words[4] = {packed.x, packed.y, packed.z, packed.w};
+#pragma unroll
+      for (int w = 0; w < 8; ++w)
+        to[w] = Out{uint16(words[w / 2] >> w % 2 * 16)};
+    }
+    to += 16 * tensor.token;
+  }
+}
