@@ -47,10 +47,17 @@ std::vector<Sample> samplesOf(const Problem& problem) {
   Draw packed{.seed = 4};
   packed.cuSeqlens = step ? std::vector<std::int64_t>{1, 5, 5, 6, 14}
                           : std::vector<std::int64_t>{1, 66, 66, 67, 150};
-  return {{"a small call", {1, step ? 1 : 64, 1}, small, Layout::bthd},
-          {"an awkward call", {2, step ? 5 : 150, 2}, awkward, Layout::bhtd},
-          {"strong gates", {1, step ? 7 : 77, 2}, strong, Layout::bthd},
-          {"packed sequences", {1, step ? 15 : 155, 2}, packed, Layout::bthd}};
+  std::vector<Sample> samples = {
+      {"a small call", {1, step ? 1 : 64, 1}, small, Layout::bthd},
+      {"an awkward call", {2, step ? 5 : 150, 2}, awkward, Layout::bhtd},
+      {"strong gates", {1, step ? 7 : 77, 2}, strong, Layout::bthd},
+      {"packed sequences", {1, step ? 15 : 155, 2}, packed, Layout::bthd}};
+  if (problem.signature.pairedHeads)
+    for (Sample& sample : samples) {
+      sample.shape.heads *= 2;
+      sample.how.heads = pairedHeads(*problem.plan, problem.signature, sample.shape.heads);
+    }
+  return samples;
 }
 
 }  // namespace

@@ -203,6 +203,10 @@ void wgmma(bool accumulate, bool columns, Operands&&... operands) {
   template <class... T> void NAME##_x_1_1_1_x(T&&... t) {                                          \
     auto all = std::forward_as_tuple(t...);                                                        \
     wgmma<ELEMENT, true, false>(true, std::get<37>(all) != 0, t...);                               \
+  }                                                                                                \
+  template <class... T> void NAME##_x_p_1_1_x(T&&... t) {                                          \
+    auto all = std::forward_as_tuple(t...);                                                        \
+    wgmma<ELEMENT, true, false>(std::get<38>(all) != 0, std::get<37>(all) != 0, t...);             \
   }
 LATHE_WGMMA(wgmma_mma_async_sync_aligned_m64n64k16_f32_bf16_bf16, emulator::Bf16)
 LATHE_WGMMA(wgmma_mma_async_sync_aligned_m64n64k16_f32_f16_f16, emulator::F16)

@@ -68,6 +68,10 @@ TEST(Options, ATileByItsParts) {
   EXPECT_EQ(parseTile("c64,b64,v128,s3,sm_90a", base), hopper);
   EXPECT_EQ(parseTile(toString(hopper), base), hopper);
   EXPECT_EQ(parseTile("", hopper), hopper);
+  const Tile segments{64, 64, 128, 3, 1, 1, Form::sm90a, 8};
+  EXPECT_EQ(parseTile("c64,b64,v128,s3,n8,sm_90a", base), segments);
+  EXPECT_EQ(parseTile(toString(segments), base), segments);
+  EXPECT_EQ(parseTile("c64,b64,v128,s3,n0,sm_90a", segments), hopper);
   EXPECT_EQ(parseTile("s2", hopper), (Tile{64, 64, 128, 2, 1, 1}));
   EXPECT_EQ(parseTile("s2,portable", hopper), (Tile{64, 64, 128, 2, 1, 1}));
   for (const char* bad : {"16", "c", "z3", "v0", "s-1", "v32x"})

@@ -53,6 +53,12 @@ TEST_F(DatabaseTest, AnotherProblemHasAnotherKey) {
   EXPECT_NE(problemKey(other), key);
 }
 
+TEST_F(DatabaseTest, PairedHeadsAreAProblemOfTheirOwn) {
+  Problem other = problem;
+  other.signature.pairedHeads = true;
+  EXPECT_NE(problemKey(other), problemKey(problem));
+}
+
 TEST_F(DatabaseTest, TheShapeAndThePlaceInTheFileAreNotInTheKey) {
   EXPECT_EQ(problemKey(withShape(1, 5, 1)), problemKey(problem));
   Plan moved = plan;
@@ -141,13 +147,15 @@ TEST_F(DatabaseTest, AFolderThatCannotBeWrittenKeepsNothing) {
 }
 
 TEST_F(DatabaseTest, ATileKeepsItsForm) {
-  const Tile tile{64, 64, 128, 3, 1, 1, Form::sm90a};
+  const Tile tile{64, 64, 128, 3, 1, 1, Form::sm90a, 8};
   nlohmann::json json = tile;
   EXPECT_EQ(json.at("form"), "sm_90a");
+  EXPECT_EQ(json.at("segments"), 8);
   EXPECT_EQ(json.get<Tile>(), tile);
   json.erase("form");
   json.erase("segments");
   EXPECT_EQ(json.get<Tile>().form, Form::portable);
+  EXPECT_EQ(json.get<Tile>().segments, 0);
   json["form"] = "sm_70";
   try {
     json.get<Tile>();

@@ -167,6 +167,15 @@ TEST_F(Funnel, OneKernelIsCompiledOnce) {
   EXPECT_EQ(laboratory.compiled.size(), 2u);
 }
 
+TEST_F(Funnel, OneKernelInOtherSegmentsIsTimedToo) {
+  make({5, 4, 3});
+  laboratory.kernels[2].source = "source 0";
+  candidates.tiles[2] = candidates.tiles[0];
+  candidates.tiles[2].segments = 8;
+  TuningResult result = run();
+  EXPECT_EQ(result.winner.segments, 8);
+}
+
 TEST_F(Funnel, SpillsAndRefusalsLeave) {
   make({5, 1, 2});
   laboratory.kernels[1].spilled = 8;

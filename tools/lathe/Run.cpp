@@ -228,6 +228,11 @@ int run(const RunOptions& options) {
     kernel.dtype = file.isHalf ? "f16" : "f32";
   Signature signature = parseSignature(kernel, plan);
   signature.dims = file.dims;
+  std::map<std::string, int> fewer;
+  for (const auto& [name, tensor] : file.host.tensors)
+    if (tensor.shape.size() > 2)
+      fewer[name] = int(tensor.shape[2]);
+  signature.pairedHeads = pairsHeads(plan, fewer, file.shape.heads);
   const Device device = deviceOf(options, plan);
   if (options.chunk > 0)
     requireChunks(variant, device);
