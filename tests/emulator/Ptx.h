@@ -196,10 +196,6 @@ void wgmma(bool accumulate, bool columns, Operands&&... operands) {
     auto all = std::forward_as_tuple(t...);                                                        \
     wgmma<ELEMENT, false, true>(true, std::get<34>(all) != 0, t...);                               \
   }                                                                                                \
-  template <class... T> void NAME##_x_p_1_1_x(T&&... t) {                                          \
-    auto all = std::forward_as_tuple(t...);                                                        \
-    wgmma<ELEMENT, true, false>(std::get<38>(all) != 0, std::get<37>(all) != 0, t...);             \
-  }                                                                                                \
   template <class... T> void NAME##_x_1_1_1_x(T&&... t) {                                          \
     auto all = std::forward_as_tuple(t...);                                                        \
     wgmma<ELEMENT, true, false>(true, std::get<37>(all) != 0, t...);                               \
