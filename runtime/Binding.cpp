@@ -249,6 +249,8 @@ KernelTensor pack(const Slot& slot, const TensorView& tensor, std::int64_t heads
   }
   if (std::int64_t own = tensor.shape[head]; own > 0)
     packed.headGroup = std::int32_t(heads / own);
+  if (slot.kind != Kind::state)
+    packed.inner = std::int32_t(reciprocal(packed.headGroup));
   return packed;
 }
 

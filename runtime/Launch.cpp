@@ -76,7 +76,7 @@ LaunchPlan Binder::bind(std::span<const TensorView> given, std::span<const float
   const KernelSizes call{.batch = std::int32_t(sizes.batch),
                          .tokens = std::int32_t(sizes.tokens),
                          .heads = std::int32_t(sizes.heads),
-                         .tiles = tiles};
+                         .headsReciprocal = reciprocal(std::int32_t(sizes.heads))};
   std::memcpy(at, &call, sizeof(call));
   at += sizeof(call);
   for (std::size_t i = 0; i < expected.size(); ++i, at += sizeof(KernelTensor)) {

@@ -64,7 +64,7 @@ std::string launcher(const Plan& plan, const Signature& signature, const KernelS
     text.line("  args.tensors[", i, "] = {", pointer, ",");
     switch (plan.operands[slot.operand].kind) {
     case Operand::Kind::param:
-      text.line("      0, 0, ", size, ", 1, 0};");
+      text.line("      0, 0, ", size, ", 1, -1};");
       break;
     case Operand::Kind::state: {
       const std::vector<std::string>& dims = plan.operands[slot.operand].dims;
@@ -73,11 +73,12 @@ std::string launcher(const Plan& plan, const Signature& signature, const KernelS
       break;
     }
     default:
-      text.line("      ", size, "ll * heads * tokens, ", size, "ll * heads, ", size, ", 1, 0};");
+      text.line("      ", size, "ll * heads * tokens, ", size, "ll * heads, ", size, ", 1, -1};");
     }
   }
   text.line("  args.batch = batch;\n  args.tokens = tokens;\n  args.heads = heads;");
-  text.line("  args.tiles = ", kernel.tilesPerHead, ";\n  args.segments = 1;");
+  text.line("  args.headsReciprocal = heads > 0 ? int(~0u / unsigned(heads)) : 0;");
+  text.line("  args.segments = 1;");
   for (size_t i = 0; i < defaults.size(); ++i)
     text.line("  args.constants[", i, "] = ", cuda::literal(defaults[i]), ";  // ",
               plan.operands[kernel.constants[i]].name);

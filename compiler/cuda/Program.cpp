@@ -30,6 +30,11 @@ const char* cudaType(DType dtype) {
   return "float";
 }
 
+bool isLeafUniform(const Node& node) {
+  return node.kind == Node::Kind::constant || node.kind == Node::Kind::override_ ||
+         node.kind == Node::Kind::dimension;
+}
+
 Analysis::Analysis(const Plan& plan) : plan(plan) {
   size_t count = plan.nodes.size();
   dependent.resize(count);
@@ -38,8 +43,7 @@ Analysis::Analysis(const Plan& plan) : plan(plan) {
   for (size_t i = 0; i < count; ++i) {
     const Node& node = plan.nodes[i];
     dependent[i] = node.kind == Node::Kind::state || node.kind == Node::Kind::affine;
-    bool leafUniform = node.kind == Node::Kind::constant || node.kind == Node::Kind::override_ ||
-                       node.kind == Node::Kind::dimension;
+    bool leafUniform = isLeafUniform(node);
     same[i] = leafUniform;
     plain[i] = node.dims.empty() && (leafUniform || node.kind == Node::Kind::operand ||
                                      node.kind == Node::Kind::position);
@@ -83,28 +87,16 @@ std::set<int> Analysis::closure(const std::vector<int>& roots,
   return result;
 }
 
-/// How a row program is declared and called.
-static const char* const kRowParameters =
-    "const Args& args, char* shared, int stage, int token, bool valid, int tile, "
-    "const Sequence& sequence, int head, int firstToken, int lane";
-static const char* const kRowArguments =
-    "args, shared, stage, token, valid, tile, sequence, head, firstToken, lane";
-
 Program::Program(const Plan& plan, const Signature& signature, const Analysis& analysis, Axes axes,
                  std::function<int(int)> tensorIndex, std::function<int(int)> constantIndex)
     : plan(plan), signature(signature), analysis(analysis), axes(std::move(axes)),
       tensorIndex(std::move(tensorIndex)), constantIndex(std::move(constantIndex)) {}
 
-static bool isLeafUniform(const Node& node) {
-  return node.kind == Node::Kind::constant || node.kind == Node::Kind::override_ ||
-         node.kind == Node::Kind::dimension;
-}
-
 void Program::keepScalar(int node) {
   if (isLeafUniform(plan.nodes[node]) || std::count(slots.begin(), slots.end(), node))
     return;
   slots.push_back(node);
-  if (analysis.scalar(node))
+  if (byTask || analysis.scalar(node))
     return;
   // What the row program reads from the thread's half has to be kept, too.
   for (int other : analysis.closure({node}, [&](int n) { return analysis.scalar(n); }))
@@ -116,6 +108,8 @@ void Program::storeVector(int node, std::vector<std::string> dims, std::string p
                           std::string type, int length, int padded, std::string first) {
   stores.push_back({node, std::move(dims), std::move(pointer), std::move(type), std::move(first),
                     length, padded});
+  if (byTask)
+    return;
   for (int other : analysis.closure({node}, [&](int n) { return analysis.scalar(n); }))
     if (analysis.scalar(other))
       keepScalar(other);
@@ -214,8 +208,6 @@ void writeReduction(Text& text, bool largest, const std::string& name, const std
 void Program::write(Text& text) const {
   writeScalars(text);
   writeScalarProgram(text);
-  writeRows(text);
-  writeMapRows(text);
   writeRowProgram(text);
 }
 
@@ -227,15 +219,10 @@ void Program::writeScalars(Text& text) const {
     if (node.kind != Node::Kind::operand)
       continue;
     const Operand& operand = plan.operands[node.operand];
-    const char* type = cudaType(signature.dtypes[node.operand]);
     text.line("    float n", index, ";  // ", operand.name);
-    int tensor = tensorIndex(node.operand);
-    if (operand.kind == Operand::Kind::param)
-      loads.line("      n", index, " = toFloat(*args.tensors[", tensor, "].at<const ", type,
-                 ">(0, head));");
-    else
-      loads.line("      n", index, " = valid ? toFloat(args.tensors[", tensor, "].at<const ", type,
-                 ">(sequence, head)[int64(token) * args.tensors[", tensor, "].token]) : 0.0f;");
+    bool ofToken = operand.kind == Operand::Kind::input;
+    loads.line("      n", index, " = ", ofToken ? "valid ? " : "", "toFloat(",
+               scalarOperand(index, "token"), ofToken ? ") : 0.0f;" : ");");
   }
   text.line("    __device__ __forceinline__ void load(const Args& args, const Sequence& sequence, "
             "int head, int token, "
@@ -243,6 +230,15 @@ void Program::writeScalars(Text& text) const {
   text.append(loads);
   text.line("    }");
   text.line("  };");
+}
+
+std::string Program::scalarOperand(int index, const std::string& token) const {
+  const Node& node = plan.nodes[index];
+  std::string tensor = "args.tensors[" + std::to_string(tensorIndex(node.operand)) + "]";
+  std::string type = std::string("const ") + cudaType(signature.dtypes[node.operand]);
+  if (plan.operands[node.operand].kind == Operand::Kind::param)
+    return "*" + tensor + ".at<" + type + ">(0, head)";
+  return tensor + ".at<" + type + ">(sequence, head)[int64(" + token + ") * " + tensor + ".token]";
 }
 
 void Program::writeScalarProgram(Text& text) const {
@@ -267,109 +263,103 @@ void Program::writeScalarProgram(Text& text) const {
   text.line("  }");
 }
 
-/// What a warp reads of a token, apart from what it makes of it, so that a kernel can have the
-/// reads in flight while it does something else.
-void Program::writeRows(Text& text) const {
-  text.line("  struct Rows {");
-  Text loads;
-  for (int index : rowNodes()) {
-    const Node& node = plan.nodes[index];
-    if (node.kind != Node::Kind::operand)
-      continue;
-    int length = rowElements(node.dims);
-    text.line("    float n", index, "[rowLength<", length, ">];  // ",
-              plan.operands[node.operand].name);
-    loads.line("      loadRow<", length, ">(n", index, ", ", rowPointer(node.operand), ", ",
-               signature.dims.at(node.dims[0]), " - ", firstElement(node.dims), ", valid, lane);");
-  }
-  text.line("    __device__ __forceinline__ void load(", kRowParameters, ") {");
-  text.append(loads);
-  text.line("    }");
-  text.line("  };");
-}
-
 void Program::writeRowProgram(Text& text) const {
-  text.line("  static __device__ __forceinline__ void rowProgram(", kRowParameters, ") {");
-  text.line("    Rows rows;");
-  text.line("    rows.load(", kRowArguments, ");");
-  text.line("    mapRows(rows, ", kRowArguments, ");");
-  text.line("  }");
-}
-
-void Program::writeMapRows(Text& text) const {
-  text.line("  static __device__ __forceinline__ void mapRows(const Rows& rows, ", kRowParameters,
-            ") {");
+  text.line("  static __device__ __forceinline__ void rowProgram(const Args& args, char* shared, "
+            "int stage, int token, bool valid, int tile, const Sequence& sequence, int head, int "
+            "firstToken, int lane) {");
   if (hasRowProgram())
     text.line("    [[maybe_unused]] float* slots = reinterpret_cast<float*>(shared + kSlotOffset) "
               "+ token;");
-  auto isVector = [&](int node) { return !plan.nodes[node].dims.empty(); };
+  std::set<int> nodes = rowNodes();
+  for (int index : nodes)
+    if (plan.nodes[index].kind == Node::Kind::operand) {
+      text.line("    float n", index, "[rowLength<", rowElements(plan.nodes[index].dims), ">];");
+      writeRowLoad(text, index, "valid");
+    }
   auto argument = [&](int arg) {
-    if (analysis.scalar(arg))
-      return scalarExpression(arg);
-    return "n" + std::to_string(arg) + (isVector(arg) ? "[i]" : "");
+    return analysis.scalar(arg) ? scalarExpression(arg) : rowElement(arg);
   };
-  for (int index : rowNodes()) {
-    const Node& node = plan.nodes[index];
-    std::string name = "n" + std::to_string(index);
-    if (node.dims.size() > 1)
-      throw std::invalid_argument(
-          "variant '" + plan.variant +
-          "': a value over two dimensions that does not depend on the state "
-          "cannot be computed ahead of it");
-    int length = isVector(index) ? rowElements(node.dims) : 0;
-    if (isVector(index) && node.kind != Node::Kind::operand)
-      text.line("    float ", name, "[rowLength<", length, ">];");
-    if (node.kind == Node::Kind::operand) {
-      text.line("    const float(&", name, ")[rowLength<", length, ">] = rows.", name, ";");
-    } else if (node.kind == Node::Kind::map && isVector(index)) {
-      text.line("#pragma unroll");
-      text.line("    for (int i = 0; i < rowLength<", length, ">; ++i)");
-      text.line("      ", name, "[i] = ", mapCode(node, argument), ";");
-    } else if (node.kind == Node::Kind::map) {
-      text.line("    float ", name, " = ", mapCode(node, argument), ";");
-    } else if (node.kind == Node::Kind::sum || node.kind == Node::Kind::max ||
-               node.kind == Node::Kind::contract) {
-      int over = rowElements({node.name});
-      if (over < signature.dims.at(node.name))
-        throw std::invalid_argument("variant '" + plan.variant + "' sums over " + node.name +
-                                    ": a thread block must hold all " +
-                                    std::to_string(signature.dims.at(node.name)) +
-                                    " columns, not " + std::to_string(over));
-      if (!node.dims.empty())
-        throw std::invalid_argument("variant '" + plan.variant + "': a sum over " + node.name +
-                                    " that leaves a vector has no kernel");
-      std::string value = argument(node.args[0]);
-      if (node.kind == Node::Kind::contract)
-        value += " * " + argument(node.args[1]);
-      bool largest = node.kind == Node::Kind::max;
-      text.line("    float ", name, ";");
-      writeReduction(text, largest, name, value,
-                     "inRow<" + std::to_string(signature.dims.at(node.name)) + ">(i, lane)",
-                     "rowLength<" + std::to_string(over) + ">");
-      text.line("    ", name, " = warp", largest ? "Max(" : "Sum(", name, ");");
-    } else {
-      throw std::logic_error("row program: unexpected node " + name);
-    }
-  }
-  for (const Store& store : stores) {
-    std::string name = "n" + std::to_string(store.node);
-    if (!isVector(store.node)) {
-      std::string value = argument(store.node);
-      name = "spread" + std::to_string(store.node);
-      text.line("    float ", name, "[rowLength<", store.length, ">];");
-      text.line("#pragma unroll");
-      text.line("    for (int i = 0; i < rowLength<", store.length, ">; ++i)");
-      text.line("      ", name, "[i] = ", value, ";");
-    }
-    text.line("    storeRow<", store.length, ", ", store.padded, ", ", store.type, ">(",
-              store.pointer, ", ", name, ", ", signature.dims.at(store.dims[0]), " - ", store.first,
-              ", valid, lane);");
-  }
+  for (int index : nodes)
+    writeRowNode(text, index, argument);
+  for (const Store& store : stores)
+    writeStore(text, store, argument, "valid");
   for (size_t i = 0; i < slots.size(); ++i)
     if (!analysis.scalar(slots[i]))
       text.line("    if (lane == 0)\n      slots[", i, " * kBlock] = valid ? n", slots[i],
                 " : 0.0f;");
   text.line("  }");
+}
+
+std::string Program::rowElement(int node) const {
+  return "n" + std::to_string(node) + (plan.nodes[node].dims.empty() ? "" : "[i]");
+}
+
+void Program::writeRowLoad(Text& text, int index, const char* valid) const {
+  const Node& node = plan.nodes[index];
+  int length = rowElements(node.dims);
+  text.line("    loadRow<", length, ">(n", index, ", ", rowPointer(node.operand), ", ",
+            signature.dims.at(node.dims[0]), " - ", firstElement(node.dims), ", ", valid,
+            ", lane);");
+}
+
+/// A node that a warp computes of the vectors that it has loaded.
+void Program::writeRowNode(Text& text, int index, const Argument& argument) const {
+  const Node& node = plan.nodes[index];
+  std::string name = "n" + std::to_string(index);
+  bool isVector = !node.dims.empty();
+  if (node.kind == Node::Kind::operand)
+    return;
+  if (node.dims.size() > 1)
+    throw std::invalid_argument("variant '" + plan.variant +
+                                "': a value over two dimensions that does not depend on the state "
+                                "cannot be computed ahead of it");
+  int length = isVector ? rowElements(node.dims) : 0;
+  if (node.kind == Node::Kind::map && isVector) {
+    text.line("    float ", name, "[rowLength<", length, ">];");
+    text.line("#pragma unroll");
+    text.line("    for (int i = 0; i < rowLength<", length, ">; ++i)");
+    text.line("      ", name, "[i] = ", mapCode(node, argument), ";");
+  } else if (node.kind == Node::Kind::map) {
+    text.line("    float ", name, " = ", mapCode(node, argument), ";");
+  } else if (node.kind == Node::Kind::sum || node.kind == Node::Kind::max ||
+             node.kind == Node::Kind::contract) {
+    int over = rowElements({node.name});
+    if (over < signature.dims.at(node.name))
+      throw std::invalid_argument("variant '" + plan.variant + "' sums over " + node.name +
+                                  ": a thread block must hold all " +
+                                  std::to_string(signature.dims.at(node.name)) + " columns, not " +
+                                  std::to_string(over));
+    if (!node.dims.empty())
+      throw std::invalid_argument("variant '" + plan.variant + "': a sum over " + node.name +
+                                  " that leaves a vector has no kernel");
+    std::string value = argument(node.args[0]);
+    if (node.kind == Node::Kind::contract)
+      value += " * " + argument(node.args[1]);
+    bool largest = node.kind == Node::Kind::max;
+    text.line("    float ", name, ";");
+    writeReduction(text, largest, name, value,
+                   "inRow<" + std::to_string(signature.dims.at(node.name)) + ">(i, lane)",
+                   "rowLength<" + std::to_string(over) + ">");
+    text.line("    ", name, " = warp", largest ? "Max(" : "Sum(", name, ");");
+  } else {
+    throw std::logic_error("row program: unexpected node " + name);
+  }
+}
+
+void Program::writeStore(Text& text, const Store& store, const Argument& argument,
+                         const char* valid) const {
+  std::string name = "n" + std::to_string(store.node);
+  if (plan.nodes[store.node].dims.empty()) {
+    std::string value = argument(store.node);
+    name = "spread" + std::to_string(store.node);
+    text.line("    float ", name, "[rowLength<", store.length, ">];");
+    text.line("#pragma unroll");
+    text.line("    for (int i = 0; i < rowLength<", store.length, ">; ++i)");
+    text.line("      ", name, "[i] = ", value, ";");
+  }
+  text.line("    storeRow<", store.length, ", ", store.padded, ", ", store.type, ">(",
+            store.pointer, ", ", name, ", ", signature.dims.at(store.dims[0]), " - ", store.first,
+            ", ", valid, ", lane);");
 }
 
 }  // namespace lathe::cuda

@@ -26,6 +26,9 @@ struct Axes {
   }
 };
 
+/// Whether a node is a number that needs no code: a literal, a `const`, the size of a dimension.
+bool isLeafUniform(const Node& node);
+
 /// What follows from the shape of the token program alone.
 class Analysis {
 public:
@@ -46,13 +49,14 @@ private:
   std::vector<char> dependent, same, plain;
 };
 
-/// Builds `struct Scalars`, `scalarProgram`, `struct Rows`, `mapRows` and `rowProgram` (which loads
-/// rows and maps them) of a Variant.
+/// Builds `struct Scalars`, `scalarProgram` and `rowProgram` of a Variant, or its `struct Task`.
 class Program {
 public:
   Program(const Plan& plan, const Signature& signature, const Analysis& analysis, Axes axes,
           std::function<int(int)> tensorIndex, std::function<int(int)> constantIndex);
 
+  /// Whether each task makes the scalars that it needs, so that none is kept for another's sake.
+  bool byTask = false;
   /// Asks that a state-independent scalar be kept for later phases. Literals need no room.
   void keepScalar(int node);
   /// Asks that the row program write a state-independent vector (or a scalar, spread over `dims`)
@@ -77,8 +81,14 @@ public:
 
   void clearStores() { stores.clear(); }
 
-  /// Writes these declarations.
+  /// Writes the first three: scalars by one thread a token, then vectors by one warp a token.
   void write(Text& text) const;
+  /// Writes the fourth: all that is kept and stored of a token, cut into tasks that need nothing of
+  /// each other, so that each can be a warp's. `Task::load` reads from memory, `Task::map` does the
+  /// rest.
+  void writeTasks(Text& text) const;
+  /// Registers of a lane for what its tasks read.
+  int taskRegisters() const;
 
 private:
   struct Store {
@@ -91,9 +101,19 @@ private:
   std::set<int> threadNodes() const;
   void writeScalars(Text& text) const;
   void writeScalarProgram(Text& text) const;
-  void writeRows(Text& text) const;
-  void writeMapRows(Text& text) const;
+  using Argument = std::function<std::string(int node)>;
   void writeRowProgram(Text& text) const;
+  /// The C++ expression that reads a scalar input or param.
+  std::string scalarOperand(int node, const std::string& token) const;
+  std::string rowElement(int node) const;
+  void writeRowLoad(Text& text, int node, const char* valid) const;
+  void writeRowNode(Text& text, int node, const Argument& argument) const;
+  void writeStore(Text& text, const Store& store, const Argument& argument,
+                  const char* valid) const;
+  void writeRead(Text& loads, Text& maps, int node) const;
+  std::set<int> taskOperands() const;
+  /// What one task makes: nodes that are kept or stored.
+  std::vector<std::vector<int>> tasks() const;
 
   const Plan& plan;
   const Signature& signature;

@@ -29,7 +29,13 @@ __device__ __forceinline__ float rsqrt(float x) {
 }
 __device__ __forceinline__ float minimum(float x, float y) { return fminf(x, y); }
 __device__ __forceinline__ float maximum(float x, float y) { return fmaxf(x, y); }
-__device__ __forceinline__ float sigmoid(float x) { return 1.0f / (1.0f + exp(-x)); }
+/// 1 / x, at most 1 ulp; 0 for infinity (PTX ISA, rcp.approx).
+__device__ __forceinline__ float reciprocal(float x) {
+  float result;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x));
+  return result;
+}
+__device__ __forceinline__ float sigmoid(float x) { return reciprocal(1.0f + exp(-x)); }
 __device__ __forceinline__ float softplus(float x) {
   return fmaxf(x, 0.0f) + log1p(exp(-fabsf(x)));
 }
