@@ -30,6 +30,16 @@ struct TensorView {
 /// A view of memory that holds `shape` densely, last axis fastest.
 TensorView contiguous(void* data, DType dtype, std::vector<std::int64_t> shape, int device = 0);
 
+/// Memory of a GPU that a launch may use, not owned; LaunchPlan::workspaceBytes says how much. Its
+/// first `workspaceHead` bytes (compiler/cuda/Segments.h) must be zero before its first use, and
+/// each launch leaves them zero: launches that follow each other on a stream may share one, those
+/// that may run at the same time may not.
+struct Workspace {
+  void* data = nullptr;
+  std::size_t bytes = 0;
+  int device = 0;
+};
+
 /// The arguments of one call by the names that the spec gives them. For callers that count
 /// microseconds, Binder::bind takes the same in the order of its slots.
 struct Call {
@@ -37,6 +47,7 @@ struct Call {
   std::map<std::string, TensorView> initial,
       final;                               ///< States; absent: starts from zero, is not wanted.
   std::map<std::string, float> constants;  ///< Absent: the default of the spec.
+  Workspace workspace;                     ///< Needed where its size is not 0.
 };
 
 /// All that a launch needs. The argument is the one of compiler/cuda/Kernel.h.
@@ -45,10 +56,16 @@ struct LaunchPlan {
 
   alignas(8) std::array<std::byte, maxArgumentBytes> argument;
   std::size_t argumentBytes = 0;
-  unsigned grid = 0;  ///< Blocks; 0: there is nothing to do.
+  unsigned grid = 0;               ///< Blocks; 0: there is nothing to do.
+  std::size_t workspaceBytes = 0;  ///< Of the workspace that the launch needs.
+  bool hasWorkspace = false;
   unsigned threads = 0;
   unsigned sharedBytes = 0;
   int device = 0;
+
+  /// Where nothing is needed, nothing is looked at. Throws ArgumentError where the workspace is too
+  /// small, not aligned to 256 bytes or on another GPU than the tensors.
+  void useWorkspace(const Workspace& workspace);
 };
 
 /// Checks calls of one kernel and packs its argument. Names are looked up once, here; binding
@@ -73,7 +90,10 @@ public:
 
   /// Throws ArgumentError where the signature lacks a dimension or dtype of the kernel, or the
   /// argument is too large.
-  Binder(const Plan& plan, const KernelSource& source, const Signature& signature);
+  /// `multiprocessors`: of the GPU that it runs on, over which a launch spreads segments; 0: as the
+  /// kernel's architecture has.
+  Binder(const Plan& plan, const KernelSource& source, const Signature& signature,
+         int multiprocessors = 0);
 
   const std::vector<Slot>& slots() const { return expected; }
   const std::vector<std::string>& constantNames() const { return constants; }
@@ -90,6 +110,7 @@ public:
   /// missing or unknown.
   std::vector<TensorView> arguments(const Call& call) const;
   std::vector<float> constantsOf(const Call& call) const;
+  /// Without a workspace in the call, what it needs is in the result all the same.
   LaunchPlan bind(const Call& call) const;
 
 private:
@@ -98,7 +119,8 @@ private:
   std::vector<std::string> constants;
   std::vector<float> defaults;
   unsigned threads, sharedBytes;
-  int tiles;
+  int tiles, multiprocessors;
+  Segmenting segmenting;
 };
 
 /// Binds one call once.

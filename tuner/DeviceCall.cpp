@@ -1,3 +1,4 @@
+#include "compiler/cuda/Segments.h"
 #include "runtime/Error.h"
 #include "runtime/driver/Cuda.h"
 #include "tuner/Numbers.h"
@@ -105,6 +106,7 @@ struct DeviceCall::Impl {
     inputs.clear();
     outputs.clear();
     states.clear();
+    workspace = Buffer();
     scope.reset();
   }
 
@@ -190,6 +192,26 @@ struct DeviceCall::Impl {
     return region;
   }
 
+  void poisonWorkspace() const {
+    if (workspace.bytes() == 0)
+      return;
+    std::vector<std::byte> image(workspace.bytes(), nan);
+    std::fill_n(image.begin(), workspaceHead, std::byte(0));
+    workspace.upload(image.data());
+  }
+
+  void checkWorkspace() const {
+    std::vector<std::byte> found(workspace.bytes());
+    if (found.empty())
+      return;
+    workspace.download(found.data());
+    auto end = found.begin() + workspaceHead;
+    auto left = std::find_if(found.begin(), end, [](std::byte b) { return b != std::byte(0); });
+    if (left != end)
+      throw Error("the kernel left byte " + std::to_string(left - found.begin()) +
+                  " of its workspace at " + std::to_string(int(*left)) + ", not at 0");
+  }
+
   const Plan plan;
   const Signature signature;
   const Shape shape;
@@ -197,6 +219,7 @@ struct DeviceCall::Impl {
   std::map<std::string, HostTensor> restored;  ///< By `poison`, where states are in place.
   std::vector<Region> inputs, outputs, states;
   Call call;
+  Buffer workspace;
   std::optional<cuda::ContextScope> scope;
 };
 
@@ -206,8 +229,22 @@ DeviceCall::DeviceCall(const Plan& plan, const Signature& signature, const Shape
 
 const Call& DeviceCall::call() const { return impl->call; }
 
+LaunchPlan DeviceCall::bind(const Binder& binder, const std::map<std::string, float>& constants) {
+  Call call = impl->call;
+  call.constants = constants;
+  LaunchPlan plan = binder.bind(call);
+  if (plan.workspaceBytes > impl->workspace.bytes()) {
+    cuda::ContextScope scope(impl->placement.device);
+    impl->workspace = Buffer(plan.workspaceBytes);
+    impl->poisonWorkspace();
+  }
+  plan.useWorkspace({impl->workspace.data(), impl->workspace.bytes(), impl->placement.device});
+  return plan;
+}
+
 void DeviceCall::poison() {
   cuda::ContextScope scope(impl->placement.device);
+  impl->poisonWorkspace();
   for (const std::vector<Region>* regions : {&impl->outputs, &impl->states})
     for (const Region& region : *regions)
       region.upload();
@@ -216,6 +253,7 @@ void DeviceCall::poison() {
 HostResult DeviceCall::download() const {
   cuda::ContextScope scope(impl->placement.device);
   synchronizeDevice();
+  impl->checkWorkspace();
   HostResult result;
   for (const Region& region : impl->outputs)
     result.outputs[region.name] = region.download();

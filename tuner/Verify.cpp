@@ -96,7 +96,7 @@ TwoRuns runTwice(const PreparedKernel& kernel, DeviceCall& call) {
   TwoRuns runs;
   for (HostResult* result : {&runs.first, &runs.second}) {
     call.poison();
-    kernel.launch(call.call(), stream);
+    kernel.launch(call.bind(kernel.binder()), stream);
     stream.synchronize();
     *result = call.download();
   }

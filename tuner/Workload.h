@@ -75,10 +75,14 @@ public:
              Placement placement = {});
 
   const Call& call() const;
-  /// Writes NaN over the outputs and final states, or their initial values where they are in place.
+  /// The call with these constants instead of the spec's, bound to a workspace of its own where the
+  /// kernel needs one. Binding it to another kernel may take the workspace from launches before.
+  LaunchPlan bind(const Binder& binder, const std::map<std::string, float>& constants = {});
+  /// Writes NaN over the outputs, final states and the workspace behind its head, or their initial
+  /// values over states that are in place.
   void poison();
   /// Waits for the GPU. Outputs and final states as fp64. Throws Error where a canary was written
-  /// over, and what the kernel did wrong.
+  /// over or the head of the workspace is not left zero, and what the kernel did wrong.
   HostResult download() const;
 
 private:

@@ -1,6 +1,7 @@
 #include "compiler/cuda/Launcher.h"
 
 #include "compiler/cuda/Program.h"
+#include "compiler/cuda/Segments.h"
 
 namespace lathe {
 namespace {
@@ -54,6 +55,12 @@ std::string launcher(const Plan& plan, const Signature& signature, const KernelS
     text.line("    ", written ? "" : "const ", "void* ", argumentName(plan, slot), ",  // ",
               name(signature.dtypes[slot.operand]), " ", shapeText(plan, signature, slot));
   }
+  if (kernel.segmenting.chunk)
+    text.line("    int segments,  // that run at the same time, 1 to ", maxSegments, "\n",
+              "    void* workspace,  // of ", workspaceHead, " + batch * heads * ",
+              kernel.tilesPerHead, " * segments * ", kernel.segmenting.roomBytes,
+              " bytes, the first ", workspaceHead,
+              "\n                      // zero before its first use; null with one segment");
   text.line("    cudaStream_t stream) {");
   text.line("  lathe::Args args = {};");
   for (size_t i = 0; i < kernel.tensors.size(); ++i) {
@@ -78,7 +85,13 @@ std::string launcher(const Plan& plan, const Signature& signature, const KernelS
   }
   text.line("  args.batch = batch;\n  args.tokens = tokens;\n  args.heads = heads;");
   text.line("  args.headsReciprocal = heads > 0 ? int(~0u / unsigned(heads)) : 0;");
-  text.line("  args.segments = 1;");
+  text.line("  args.segments = ", kernel.segmenting.chunk ? "segments" : "1", ";");
+  if (kernel.segmenting.chunk) {
+    text.line("  args.workspace = workspace;");
+    text.line("  if (segments < 1 || (segments > 1 && (!workspace || (long long)batch * heads * ",
+              kernel.tilesPerHead, " * segments > ", maxSegmentBlocks, ")))");
+    text.line("    return cudaErrorInvalidValue;");
+  }
   for (size_t i = 0; i < defaults.size(); ++i)
     text.line("  args.constants[", i, "] = ", cuda::literal(defaults[i]), ";  // ",
               plan.operands[kernel.constants[i]].name);
@@ -86,8 +99,9 @@ std::string launcher(const Plan& plan, const Signature& signature, const KernelS
             ", cudaFuncAttributeMaxDynamicSharedMemorySize, ", kernel.sharedBytes, ");");
   text.line("  if (error != cudaSuccess)\n    return error;");
   text.line("  if (batch * heads == 0)\n    return cudaSuccess;");
-  text.line("  ", kernel.entry, "<<<unsigned(batch) * heads * ", kernel.tilesPerHead, ", ",
-            kernel.threads, ", ", kernel.sharedBytes, ", stream>>>(args);");
+  text.line("  ", kernel.entry, "<<<unsigned(batch) * heads * ", kernel.tilesPerHead,
+            kernel.segmenting.chunk ? " * segments, " : ", ", kernel.threads, ", ",
+            kernel.sharedBytes, ", stream>>>(args);");
   text.line("  return cudaGetLastError();");
   text.line("}");
   return text.str();

@@ -30,62 +30,12 @@ const char* cudaType(DType dtype) {
   return "float";
 }
 
-bool isLeafUniform(const Node& node) {
-  return node.kind == Node::Kind::constant || node.kind == Node::Kind::override_ ||
-         node.kind == Node::Kind::dimension;
-}
-
-Analysis::Analysis(const Plan& plan) : plan(plan) {
-  size_t count = plan.nodes.size();
-  dependent.resize(count);
-  same.resize(count);
-  plain.resize(count);
-  for (size_t i = 0; i < count; ++i) {
-    const Node& node = plan.nodes[i];
-    dependent[i] = node.kind == Node::Kind::state || node.kind == Node::Kind::affine;
-    bool leafUniform = isLeafUniform(node);
-    same[i] = leafUniform;
-    plain[i] = node.dims.empty() && (leafUniform || node.kind == Node::Kind::operand ||
-                                     node.kind == Node::Kind::position);
-    if (node.kind == Node::Kind::override_)
-      continue;
-    bool all = node.kind == Node::Kind::map && !node.args.empty(),
-         allPlain = all && node.dims.empty();
-    for (int arg : node.args) {
-      dependent[i] |= dependent[arg];
-      all &= bool(same[arg]);
-      allPlain &= bool(plain[arg]);
-    }
-    same[i] |= all;
-    plain[i] |= allPlain;
-  }
-}
-
-std::set<int> Analysis::closure(const std::vector<int>& roots,
-                                const std::function<bool(int)>& stop) const {
-  std::set<int> result;
-  std::vector<int> work = roots;
-  while (!work.empty()) {
-    int node = work.back();
-    work.pop_back();
-    if (!result.insert(node).second || stop(node))
-      continue;
-    if (plan.nodes[node].kind == Node::Kind::override_)
-      continue;
-    for (int arg : plan.nodes[node].args)
-      work.push_back(arg);
-    if (plan.nodes[node].kind == Node::Kind::affine) {
-      const Recurrence& r = plan.recurrences[plan.nodes[node].affine];
-      work.push_back(plan.nodes[node].args.empty() ? node : plan.nodes[node].args[0]);
-      work.insert(work.end(), r.logDecays.begin(), r.logDecays.end());
-      for (auto& term : r.rank1)
-        work.insert(work.end(), {term.left, term.right});
-      for (auto& term : r.outer)
-        work.insert(work.end(), {term.key, term.value});
-    }
-  }
-  return result;
-}
+/// How a row program is declared and called.
+static const char* const kRowParameters =
+    "const Args& args, char* shared, int stage, int token, bool valid, int tile, "
+    "const Sequence& sequence, int head, int firstToken, int lane";
+static const char* const kRowArguments =
+    "args, shared, stage, token, valid, tile, sequence, head, firstToken, lane";
 
 Program::Program(const Plan& plan, const Signature& signature, const Analysis& analysis, Axes axes,
                  std::function<int(int)> tensorIndex, std::function<int(int)> constantIndex)
@@ -181,8 +131,6 @@ std::string mapCode(const Node& node, const std::function<std::string(int)>& arg
     return a[0] + " - " + a[1];
   case Op::multiply:
     return a[0] + " * " + a[1];
-  case Op::divide:
-    return a[0] + " / " + a[1];
   case Op::negate:
     return "-(" + a[0] + ")";
   default:
@@ -208,28 +156,46 @@ void writeReduction(Text& text, bool largest, const std::string& name, const std
 void Program::write(Text& text) const {
   writeScalars(text);
   writeScalarProgram(text);
+  writeRows(text);
+  writeMapRows(text);
   writeRowProgram(text);
 }
 
+/// What a thread reads of a token and what it reads once for its head, as it lies in memory: a
+/// conversion would wait for the read.
 void Program::writeScalars(Text& text) const {
-  text.line("  struct Scalars {");
-  Text loads;
+  Text inputs, params, inputLoads, paramLoads;
   for (int index : threadNodes()) {
     const Node& node = plan.nodes[index];
     if (node.kind != Node::Kind::operand)
       continue;
     const Operand& operand = plan.operands[node.operand];
-    text.line("    float n", index, ";  // ", operand.name);
-    bool ofToken = operand.kind == Operand::Kind::input;
-    loads.line("      n", index, " = ", ofToken ? "valid ? " : "", "toFloat(",
-               scalarOperand(index, "token"), ofToken ? ") : 0.0f;" : ");");
+    bool isParam = operand.kind == Operand::Kind::param;
+    const char* type = cudaType(signature.dtypes[node.operand]);
+    (isParam ? params : inputs).line("    ", type, " n", index, ";  // ", operand.name);
+    if (isParam)
+      paramLoads.line("      n", index, " = ", scalarOperand(index, ""), ";");
+    else
+      inputLoads.line("      n", index, " = valid ? ", scalarOperand(index, "token"), " : ", type,
+                      "{};");
   }
+  text.line("  struct Inputs {");
+  text.append(inputs);
   text.line("    __device__ __forceinline__ void load(const Args& args, const Sequence& sequence, "
-            "int head, int token, "
-            "bool valid) {");
-  text.append(loads);
-  text.line("    }");
-  text.line("  };");
+            "int head, int token, bool valid) {");
+  text.append(inputLoads);
+  text.line("    }\n  };");
+  text.line("  struct Params {");
+  text.append(params);
+  text.line("    __device__ __forceinline__ void load(const Args& args, int head) {");
+  text.append(paramLoads);
+  text.line("    }\n  };");
+  text.line("  struct Scalars : Inputs, Params {");
+  text.line("    __device__ __forceinline__ void load(const Args& args, const Sequence& sequence, "
+            "int head, int token, bool valid) {");
+  text.line("      Inputs::load(args, sequence, head, token, valid);");
+  text.line("      Params::load(args, head);");
+  text.line("    }\n  };");
 }
 
 std::string Program::scalarOperand(int index, const std::string& token) const {
@@ -243,15 +209,22 @@ std::string Program::scalarOperand(int index, const std::string& token) const {
 
 void Program::writeScalarProgram(Text& text) const {
   text.line(
-      "  static __device__ __forceinline__ void scalarProgram(const Args& args, const Scalars& s, "
-      "float* slots, int head, int position, bool valid) {");
+      "  static __device__ __forceinline__ void scalarProgram(const Args& args, const Scalars& "
+      "s, float* slots, int head, int position, bool valid) {");
+  text.line("    scalarProgram(args, s, s, slots, head, position, valid);");
+  text.line("  }");
+  text.line(
+      "  static __device__ __forceinline__ void scalarProgram(const Args& args, const Inputs& "
+      "inputs, const Params& params, float* slots, int head, int position, bool valid) {");
   auto argument = [&](int arg) {
     return isLeafUniform(plan.nodes[arg]) ? scalarExpression(arg) : "n" + std::to_string(arg);
   };
   for (int index : threadNodes()) {
     const Node& node = plan.nodes[index];
     if (node.kind == Node::Kind::operand)
-      text.line("    float n", index, " = s.n", index, ";");
+      text.line("    float n", index, " = toFloat(",
+                plan.operands[node.operand].kind == Operand::Kind::param ? "params" : "inputs",
+                ".n", index, ");");
     else if (node.kind == Node::Kind::position)
       text.line("    float n", index, " = float(position);");
     else if (node.kind == Node::Kind::map)
@@ -263,30 +236,69 @@ void Program::writeScalarProgram(Text& text) const {
   text.line("  }");
 }
 
+/// How many elements of a row of `length` a lane has.
+std::string Program::rowCount(int length) const {
+  return rowLanes ? "8" : "rowLength<" + std::to_string(length) + ">";
+}
+
+/// "float NAME[...]": the part of a row that a lane has.
+std::string Program::rowArray(const std::string& name, int length) const {
+  return "float " + name + "[" + rowCount(length) + "]";
+}
+
+/// What a warp reads of a token, apart from what it makes of it, so that a kernel can have the
+/// reads in flight while it does something else.
+void Program::writeRows(Text& text) const {
+  text.line("  struct Rows {");
+  Text loads;
+  const std::string lanes = rowLanes ? ", " + std::to_string(rowLanes) : "";
+  for (int index : rowNodes()) {
+    const Node& node = plan.nodes[index];
+    if (node.kind != Node::Kind::operand)
+      continue;
+    int length = rowElements(node.dims);
+    text.line("    ", rowArray("n" + std::to_string(index), length), ";  // ",
+              plan.operands[node.operand].name);
+    loads.line("      ", rowLanes ? "loadPieces<" : "loadRow<", length, lanes, ">(n", index, ", ",
+               rowPointer(node.operand), ", ", signature.dims.at(node.dims[0]), " - ",
+               firstElement(node.dims), ", valid, lane);");
+  }
+  text.line("    __device__ __forceinline__ void load(", kRowParameters, ") {");
+  text.append(loads);
+  text.line("    }");
+  text.line("  };");
+}
+
 void Program::writeRowProgram(Text& text) const {
-  text.line("  static __device__ __forceinline__ void rowProgram(const Args& args, char* shared, "
-            "int stage, int token, bool valid, int tile, const Sequence& sequence, int head, int "
-            "firstToken, int lane) {");
+  text.line("  static __device__ __forceinline__ void rowProgram(", kRowParameters, ") {");
+  text.line("    Rows rows;");
+  text.line("    rows.load(", kRowArguments, ");");
+  text.line("    mapRows(rows, ", kRowArguments, ");");
+  text.line("  }");
+}
+
+void Program::writeMapRows(Text& text) const {
+  text.line("  static __device__ __forceinline__ void mapRows(const Rows& rows, ", kRowParameters,
+            ") {");
   if (hasRowProgram())
-    text.line("    [[maybe_unused]] float* slots = reinterpret_cast<float*>(shared + kSlotOffset) "
-              "+ token;");
-  std::set<int> nodes = rowNodes();
-  for (int index : nodes)
-    if (plan.nodes[index].kind == Node::Kind::operand) {
-      text.line("    float n", index, "[rowLength<", rowElements(plan.nodes[index].dims), ">];");
-      writeRowLoad(text, index, "valid");
-    }
+    text.line("    [[maybe_unused]] float* slots = reinterpret_cast<float*>(", slotBase,
+              ") + token;");
   auto argument = [&](int arg) {
     return analysis.scalar(arg) ? scalarExpression(arg) : rowElement(arg);
   };
-  for (int index : nodes)
-    writeRowNode(text, index, argument);
+  for (int index : rowNodes())
+    if (plan.nodes[index].kind == Node::Kind::operand)
+      text.line("    const ",
+                rowArray("(&n" + std::to_string(index) + ")", rowElements(plan.nodes[index].dims)),
+                " = rows.n", index, ";");
+    else
+      writeRowNode(text, index, argument);
   for (const Store& store : stores)
-    writeStore(text, store, argument, "valid");
+    writeStore(text, store, argument);
   for (size_t i = 0; i < slots.size(); ++i)
     if (!analysis.scalar(slots[i]))
-      text.line("    if (lane == 0)\n      slots[", i, " * kBlock] = valid ? n", slots[i],
-                " : 0.0f;");
+      text.line("    if (lane", rowLanes ? " % " + std::to_string(rowLanes) : "",
+                " == 0)\n      slots[", i, " * kBlock] = valid ? n", slots[i], " : 0.0f;");
   text.line("  }");
 }
 
@@ -294,30 +306,20 @@ std::string Program::rowElement(int node) const {
   return "n" + std::to_string(node) + (plan.nodes[node].dims.empty() ? "" : "[i]");
 }
 
-void Program::writeRowLoad(Text& text, int index, const char* valid) const {
-  const Node& node = plan.nodes[index];
-  int length = rowElements(node.dims);
-  text.line("    loadRow<", length, ">(n", index, ", ", rowPointer(node.operand), ", ",
-            signature.dims.at(node.dims[0]), " - ", firstElement(node.dims), ", ", valid,
-            ", lane);");
-}
-
-/// A node that a warp computes of the vectors that it has loaded.
+/// A node that a warp computes of the vectors that it has read.
 void Program::writeRowNode(Text& text, int index, const Argument& argument) const {
   const Node& node = plan.nodes[index];
   std::string name = "n" + std::to_string(index);
   bool isVector = !node.dims.empty();
-  if (node.kind == Node::Kind::operand)
-    return;
   if (node.dims.size() > 1)
     throw std::invalid_argument("variant '" + plan.variant +
                                 "': a value over two dimensions that does not depend on the state "
                                 "cannot be computed ahead of it");
   int length = isVector ? rowElements(node.dims) : 0;
   if (node.kind == Node::Kind::map && isVector) {
-    text.line("    float ", name, "[rowLength<", length, ">];");
+    text.line("    ", rowArray(name, length), ";");
     text.line("#pragma unroll");
-    text.line("    for (int i = 0; i < rowLength<", length, ">; ++i)");
+    text.line("    for (int i = 0; i < ", rowCount(length), "; ++i)");
     text.line("      ", name, "[i] = ", mapCode(node, argument), ";");
   } else if (node.kind == Node::Kind::map) {
     text.line("    float ", name, " = ", mapCode(node, argument), ";");
@@ -338,28 +340,33 @@ void Program::writeRowNode(Text& text, int index, const Argument& argument) cons
     bool largest = node.kind == Node::Kind::max;
     text.line("    float ", name, ";");
     writeReduction(text, largest, name, value,
-                   "inRow<" + std::to_string(signature.dims.at(node.name)) + ">(i, lane)",
-                   "rowLength<" + std::to_string(over) + ">");
-    text.line("    ", name, " = warp", largest ? "Max(" : "Sum(", name, ");");
+                   rowLanes
+                       ? "lane % " + std::to_string(rowLanes) + " * 8 + i < " + std::to_string(over)
+                       : "inRow<" + std::to_string(over) + ">(i, lane)",
+                   rowCount(over));
+    text.line("    ", name, " = warp", largest ? "Max" : "Sum", "<", rowLanes ? rowLanes : 32, ">(",
+              name, ");");
   } else {
     throw std::logic_error("row program: unexpected node " + name);
   }
 }
 
-void Program::writeStore(Text& text, const Store& store, const Argument& argument,
-                         const char* valid) const {
+void Program::writeStore(Text& text, const Store& store, const Argument& argument) const {
   std::string name = "n" + std::to_string(store.node);
   if (plan.nodes[store.node].dims.empty()) {
     std::string value = argument(store.node);
     name = "spread" + std::to_string(store.node);
-    text.line("    float ", name, "[rowLength<", store.length, ">];");
+    text.line("    ", rowArray(name, store.length), ";");
     text.line("#pragma unroll");
-    text.line("    for (int i = 0; i < rowLength<", store.length, ">; ++i)");
+    text.line("    for (int i = 0; i < ", rowCount(store.length), "; ++i)");
     text.line("      ", name, "[i] = ", value, ";");
   }
-  text.line("    storeRow<", store.length, ", ", store.padded, ", ", store.type, ">(",
-            store.pointer, ", ", name, ", ", signature.dims.at(store.dims[0]), " - ", store.first,
-            ", ", valid, ", lane);");
+  if (rowLanes)
+    text.line("    storePieces<", store.length, ", ", rowLanes, ">(");
+  else
+    text.line("    storeRow<", store.length, ", ", store.padded, ", ", store.type, ">(");
+  text.line("        ", store.pointer, ", ", name, ", ", signature.dims.at(store.dims[0]), " - ",
+            store.first, ", valid, lane);");
 }
 
 }  // namespace lathe::cuda

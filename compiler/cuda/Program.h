@@ -49,7 +49,8 @@ private:
   std::vector<char> dependent, same, plain;
 };
 
-/// Builds `struct Scalars`, `scalarProgram` and `rowProgram` of a Variant, or its `struct Task`.
+/// Builds `struct Scalars`, `scalarProgram`, `struct Rows`, `mapRows` and `rowProgram` (which loads
+/// rows and maps them) of a Variant, or its `struct Task`.
 class Program {
 public:
   Program(const Plan& plan, const Signature& signature, const Analysis& analysis, Axes axes,
@@ -70,6 +71,12 @@ public:
   std::function<int(const std::vector<std::string>&)> rowElements;
   std::function<std::string(const std::vector<std::string>&)> firstElement;
 
+  /// How many lanes hold a row, eight neighbouring elements each; 0: a warp does, each lane every
+  /// 32nd element.
+  int rowLanes = 0;
+  /// The expression of the slots of token 0.
+  std::string slotBase = "shared + kSlotOffset";
+
   /// Operands that the row program loads row by row (inputs only).
   std::set<int> vectorInputs() const;
   /// The C++ expression of a kept scalar or a literal, where `slots` points at the token's first
@@ -81,9 +88,9 @@ public:
 
   void clearStores() { stores.clear(); }
 
-  /// Writes the first three: scalars by one thread a token, then vectors by one warp a token.
+  /// Writes the first five: scalars by one thread a token, vectors by one warp.
   void write(Text& text) const;
-  /// Writes the fourth: all that is kept and stored of a token, cut into tasks that need nothing of
+  /// Writes the last: all that is kept and stored of a token, cut into tasks that need nothing of
   /// each other, so that each can be a warp's. `Task::load` reads from memory, `Task::map` does the
   /// rest.
   void writeTasks(Text& text) const;
@@ -97,19 +104,21 @@ private:
     std::string pointer, type, first;
     int length, padded;
   };
+  std::string rowArray(const std::string& name, int length) const;
+  std::string rowCount(int length) const;
   std::set<int> rowNodes() const;
   std::set<int> threadNodes() const;
   void writeScalars(Text& text) const;
   void writeScalarProgram(Text& text) const;
   using Argument = std::function<std::string(int node)>;
+  void writeRows(Text& text) const;
+  void writeMapRows(Text& text) const;
   void writeRowProgram(Text& text) const;
   /// The C++ expression that reads a scalar input or param.
   std::string scalarOperand(int node, const std::string& token) const;
   std::string rowElement(int node) const;
-  void writeRowLoad(Text& text, int node, const char* valid) const;
   void writeRowNode(Text& text, int node, const Argument& argument) const;
-  void writeStore(Text& text, const Store& store, const Argument& argument,
-                  const char* valid) const;
+  void writeStore(Text& text, const Store& store, const Argument& argument) const;
   void writeRead(Text& loads, Text& maps, int node) const;
   std::set<int> taskOperands() const;
   /// What one task makes: nodes that are kept or stored.

@@ -101,7 +101,7 @@ void Program::writeTasks(Text& text) const {
     auto isMade = [&](int node) { return std::count(made.begin(), made.end(), node) > 0; };
     for (const Store& store : stores)
       if (isMade(store.node))
-        writeStore(maps, store, argument, "true");
+        writeStore(maps, store, argument);
     for (size_t i = 0; i < slots.size(); ++i)
       if (isMade(slots[i]))
         maps.line("    if (lane == 0)\n      slots[", i, " * kBlock] = n", slots[i], ";");
@@ -125,6 +125,7 @@ void Program::writeTasks(Text& text) const {
             "token, int tile, int firstToken, int lane) {");
   text.line("    [[maybe_unused]] float* slots = reinterpret_cast<float*>(shared + kSlotOffset) "
             "+ token;");
+  text.line("    constexpr bool valid = true;");
   text.append(maps);
   text.line("    }");
   text.line("  };");

@@ -14,6 +14,21 @@ constexpr const char* plainText = R"(variant plain_sum(K, V) {
   output o[V] = q @ S
 })";
 
+/// Norms, factors of keys and queries, a decay, a normaliser, and an output of several parts.
+constexpr const char* normalisedName = "normalised";
+constexpr const char* normalisedText = R"(variant normalised(K, V) {
+  input  q[K], k[K], v[V], a, b, g in log
+  param  w[K]
+  const  scale = 1 / sqrt(K)
+  let    fq = sigmoid(a) * l2norm(q * w)
+  let    fk = sigmoid(b) * softmax(k)
+  let    fv = silu(v)
+  state  S[K, V], n[K]
+  S <- exp(g) * S + fk * fv
+  n <- exp(g) * n + fk
+  output o[V] = scale * (fq @ S) / max(abs(fq @ n), 1) + a
+})";
+
 class Hopper : public GpuTest, public testing::WithParamInterface<const char*> {
 protected:
   void SetUp() override {
@@ -23,6 +38,7 @@ protected:
     if (deviceInfo(device).limits.arch != name(Form::sm90a))
       GTEST_SKIP() << "this GPU is no sm_90a";
     addVariant(plainName, plainText);
+    addVariant(normalisedName, normalisedText);
   }
 
   /// A case for every blockV and number of stages, changed by `change`.
@@ -31,10 +47,20 @@ protected:
     for (int blockV : {64, 128})
       for (int stages : {2, 3}) {
         Case one{.variant = GetParam(), .K = 128, .V = 128, .shape = {2, 150, 4}};
-        one.tile = Tile{64, 64, blockV, stages, 1, 1, Form::sm90a};
+        one.tile = Tile{64, 64, blockV, stages, 1, 1, Form::sm90a, 1};
         change(cases, one);
       }
     expectRight(cases);
+  }
+
+  /// A case for every number of segments.
+  template <typename Change> void expectInSegments(const Change& change) const {
+    expectAll([&](std::vector<Case>& cases, Case one) {
+      for (int segments : {0, 2, 3, 8, 16}) {
+        one.tile->segments = segments;
+        change(cases, one);
+      }
+    });
   }
 };
 
@@ -52,13 +78,23 @@ TEST_P(Hopper, Lengths) {
 TEST_P(Hopper, Dims) {
   expectAll([](std::vector<Case>& cases, Case one) {
     for (DType dtype : {DType::bf16, DType::f16})
-      for (int K : {64, 128})
-        for (int V : {64, 128, 256})
-          if (V >= one.tile->blockV) {
-            one.dtype = dtype;
-            one.K = K, one.V = V;
-            cases.push_back(one);
-          }
+      for (auto [K, V] : {std::pair{16, 8},
+                          {32, 32},
+                          {64, 64},
+                          {80, 96},
+                          {96, 96},
+                          {128, 32},
+                          {128, 192},
+                          {192, 64},
+                          {192, 192},
+                          {64, 256},
+                          {256, 256}})
+        if (K > 128 ? one.tile->blockV == 64 && one.tile->stages == 2
+                    : one.tile->blockV == 64 || V > 64) {
+          one.dtype = dtype;
+          one.K = K, one.V = V;
+          cases.push_back(one);
+        }
   });
 }
 
@@ -114,7 +150,64 @@ TEST_P(Hopper, ManyChunks) {
   });
 }
 
-INSTANTIATE_TEST_SUITE_P(Gpu, Hopper, testing::Values("retnet", "simple_gla", "mamba2", plainName),
+TEST_P(Hopper, SegmentsOfAllLengths) {
+  expectInSegments([](std::vector<Case>& cases, Case one) {
+    for (std::int64_t tokens : {65, 129, 500, 1000, 2111}) {
+      one.shape = {2, tokens, 3};
+      one.how.initialStates = tokens % 2;
+      cases.push_back(one);
+    }
+  });
+}
+
+TEST_P(Hopper, SegmentsUnderStrongGates) {
+  expectInSegments([](std::vector<Case>& cases, Case one) {
+    one.shape = {1, 777, 2};
+    one.how.repeatedKeys = true;
+    for (double scale : {8.0, 70.0}) {
+      one.how.gateScale = scale;
+      cases.push_back(one);
+    }
+  });
+}
+
+TEST_P(Hopper, SegmentsUpdateStatesInPlace) {
+  expectInSegments([](std::vector<Case>& cases, Case one) {
+    // Several blocks of a head read its normaliser.
+    const bool normalised = variantNamed(one.variant).plan.scan->normaliser >= 0;
+    if (normalised && one.tile->blockV < one.V)
+      return;
+    one.shape = {1, 600, 2};
+    one.placement.inPlace = true;
+    for (DType type : {DType::f32, DType::bf16}) {
+      one.stateType = type;
+      cases.push_back(one);
+    }
+  });
+}
+
+TEST_P(Hopper, SegmentsOfGroupedHeadsAndOtherDims) {
+  const bool mamba = GetParam() == std::string("mamba2");
+  expectInSegments([&](std::vector<Case>& cases, Case one) {
+    one.shape = {2, 400, 4};
+    one.placement.layout = Layout::bhtd;
+    one.how.heads = {{mamba ? "C" : "q", 1}, {mamba ? "B" : "k", 1}};
+    one.dtype = DType::f16;
+    one.K = 64, one.V = 256;
+    cases.push_back(one);
+  });
+}
+
+/// More blocks than fit the GPU at once: the later ones start when earlier ones end.
+TEST_P(Hopper, SegmentsOfMoreHeadsThanMultiprocessors) {
+  Case one{.variant = GetParam(), .K = 64, .V = 64, .shape = {2, 320, 40}};
+  one.tile = Tile{64, 64, 64, 2, 1, 1, Form::sm90a, 5};
+  expectRight({one});
+}
+
+INSTANTIATE_TEST_SUITE_P(Gpu, Hopper,
+                         testing::Values("retnet", "simple_gla", "mamba2", plainName,
+                                         "linear_attention", "lightning", normalisedName),
                          [](const auto& info) { return std::string(info.param); });
 
 }  // namespace

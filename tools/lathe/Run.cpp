@@ -129,13 +129,12 @@ HostResult runOnGpu(const Plan& plan, const Signature& signature, const FileCall
   cuda::ContextScope scope(ordinal);
   Placement placement(options.layout == "bhtd" ? Layout::bhtd : Layout::bthd);
   placement.device = ordinal;
-  const DeviceCall device(plan, signature, file.shape, file.host, placement);
-  Call call = device.call();
-  call.constants = file.constants;
+  DeviceCall device(plan, signature, file.shape, file.host, placement);
+  const LaunchPlan bound = device.bind(kernel.binder(), file.constants);
   const Stream stream;
   const Event begin, end;
   begin.record(stream);
-  kernel.launch(call, stream);
+  kernel.launch(bound, stream);
   end.record(stream);
   stream.synchronize();
   say("run", timeText(end.since(begin) * 1e-3) + " on the GPU, the first launch");
