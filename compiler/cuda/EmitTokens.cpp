@@ -145,7 +145,7 @@ int TokenEmitter::residentBlocks() const {
       state += (hasKey(operand.dims) ? length : 1) * (hasValue(operand.dims) ? tile.columns : 1);
   for (auto [node, offset] : ahead)
     vectors += axes.isKey(plan.nodes[node].dims) ? length : tile.columns;
-  constexpr int file = 65536, others = 40, least = 88, granule = 8;
+  constexpr int file = 65536, others = 44, least = 88, granule = 8;
   int held = state + std::max(vectors, program.taskRegisters()) + 4 * sumPacks;
   int registers = (std::max(held + others, least) + granule - 1) / granule * granule;
   return std::clamp(file / (registers * kernel.threads), 1, 16);
