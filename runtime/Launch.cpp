@@ -21,6 +21,10 @@ TensorView contiguous(void* data, DType dtype, std::vector<std::int64_t> shape, 
   return view;
 }
 
+IndexView contiguousList(const void* data, int bits, std::int64_t size, int device) {
+  return {data, bits, {size}, {1}, device};
+}
+
 bool Binder::Slot::written() const {
   return kind == Operand::Kind::output || role == KernelSource::Slot::Role::final;
 }
@@ -63,7 +67,8 @@ Binder::Binder(const Plan& plan, const KernelSource& source, const Signature& gi
                         std::to_string(LaunchPlan::maxArgumentBytes));
 }
 
-LaunchPlan Binder::bind(std::span<const TensorView> given, std::span<const float> values) const {
+LaunchPlan Binder::bind(std::span<const TensorView> given, std::span<const float> values,
+                        const IndexLists& lists) const {
   if (given.size() != expected.size())
     throw ArgumentError(std::to_string(given.size()) + " tensors were given; kernel " + entry +
                         " takes " + std::to_string(expected.size()) + ": " +
@@ -73,11 +78,11 @@ LaunchPlan Binder::bind(std::span<const TensorView> given, std::span<const float
   if (values.size() != constants.size())
     throw ArgumentError(std::to_string(values.size()) + " constants were given; kernel " + entry +
                         " takes " + std::to_string(constants.size()));
-  binding::Sizes sizes = binding::check(expected, given);
+  binding::Sizes sizes = binding::check(expected, given, lists);
 
   LaunchPlan plan;
   plan.grid = binding::gridOf(sizes, tiles);
-  const int segments = segmentsFor(segmenting, plan.grid, sizes.tokens, multiprocessors);
+  const int segments = segmentsFor(segmenting, plan.grid, sizes.usualTokens(), multiprocessors);
   plan.workspaceBytes = workspaceBytes(segmenting, plan.grid, segments);
   plan.grid *= unsigned(segments);
   plan.threads = threads;
@@ -86,11 +91,8 @@ LaunchPlan Binder::bind(std::span<const TensorView> given, std::span<const float
   plan.argumentBytes = binding::bytes(expected.size(), constants.size());
   std::byte* at = plan.argument.data();
   std::memset(at, 0, plan.argumentBytes);
-  const KernelSizes call{.batch = std::int32_t(sizes.batch),
-                         .tokens = std::int32_t(sizes.tokens),
-                         .heads = std::int32_t(sizes.heads),
-                         .headsReciprocal = reciprocal(std::int32_t(sizes.heads)),
-                         .segments = segments};
+  KernelSizes call = binding::pack(sizes, lists);
+  call.segments = segments;
   std::memcpy(at, &call, sizeof(call));
   at += sizeof(call);
   for (std::size_t i = 0; i < expected.size(); ++i, at += sizeof(KernelTensor)) {
@@ -119,7 +121,7 @@ std::vector<float> Binder::constantsOf(const Call& call) const {
 }
 
 LaunchPlan Binder::bind(const Call& call) const {
-  LaunchPlan plan = bind(arguments(call), constantsOf(call));
+  LaunchPlan plan = bind(arguments(call), constantsOf(call), call.lists);
   if (call.workspace.data)
     plan.useWorkspace(call.workspace);
   return plan;

@@ -17,8 +17,8 @@ namespace lathe {
 
 /// A strided tensor in the memory of a GPU, not owned. Logical shapes, whatever the layout: inputs
 /// [batch, tokens, heads', dims], outputs [batch, tokens, heads, dims], params [heads, dims],
-/// states [batch, heads, dims], where dims are those of the operand as the spec declares it, none
-/// for a scalar.
+/// states [sequences, heads, dims], where dims are those of the operand as the spec declares it,
+/// none for a scalar. A sequence is a row of the batch, unless `IndexLists` says otherwise.
 struct TensorView {
   void* data = nullptr;
   DType dtype = DType::f32;
@@ -29,6 +29,33 @@ struct TensorView {
 
 /// A view of memory that holds `shape` densely, last axis fastest.
 TensorView contiguous(void* data, DType dtype, std::vector<std::int64_t> shape, int device = 0);
+
+/// A list of signed integers in the memory of a GPU, not owned.
+struct IndexView {
+  const void* data = nullptr;
+  int bits = 32;                      ///< Of an integer: 32 or 64.
+  std::vector<std::int64_t> shape;    ///< One axis; none: there is no list.
+  std::vector<std::int64_t> strides;  ///< In elements.
+  int device = 0;
+
+  bool isGiven() const { return data || !shape.empty(); }
+};
+
+/// A view of `size` integers one after the other.
+IndexView contiguousList(const void* data, int bits, std::int64_t size, int device = 0);
+
+/// Where the sequences of a call are. The numbers are read on the GPU alone, so that no call waits
+/// for it, and none of them is checked.
+struct IndexLists {
+  /// [sequences + 1], never falling. Where given, sequences lie behind each other on the token axis
+  /// of inputs and outputs, whose batch is 1: sequence n from token cuSeqlens[n] to
+  /// cuSeqlens[n + 1]. Tokens before the first and behind the last are neither read nor written.
+  IndexView cuSeqlens;
+  /// [sequences]. Where given, states are pools [rows, heads, dims] of any number of rows:
+  /// sequence n has row slots[n], which no other has; negative: none, and its outputs mean nothing.
+  /// Other rows are neither read nor written.
+  IndexView slots;
+};
 
 /// Memory of a GPU that a launch may use, not owned; LaunchPlan::workspaceBytes says how much. Its
 /// first `workspaceHead` bytes (compiler/cuda/Segments.h) must be zero before its first use, and
@@ -47,7 +74,8 @@ struct Call {
   std::map<std::string, TensorView> initial,
       final;                               ///< States; absent: starts from zero, is not wanted.
   std::map<std::string, float> constants;  ///< Absent: the default of the spec.
-  Workspace workspace;                     ///< Needed where its size is not 0.
+  IndexLists lists;
+  Workspace workspace;  ///< Needed where its size is not 0.
 };
 
 /// All that a launch needs. The argument is the one of compiler/cuda/Kernel.h.
@@ -101,10 +129,11 @@ public:
 
   /// Arguments in the order of `slots()`, a state with null data being absent; constants in that of
   /// `constantNames()`, or none for the defaults of the spec. Any strides, also zero or negative,
-  /// as long as the axes of the operand itself are dense; a param is dense altogether. An input may
-  /// have fewer heads than the outputs, which they divide. Throws ArgumentError.
-  LaunchPlan bind(std::span<const TensorView> arguments,
-                  std::span<const float> constants = {}) const;
+  /// as long as the axes of the operand itself are dense; a param is dense altogether, and a state
+  /// may be dense with its two axes exchanged. An input may have fewer heads than the outputs,
+  /// which they divide. Throws ArgumentError.
+  LaunchPlan bind(std::span<const TensorView> arguments, std::span<const float> constants = {},
+                  const IndexLists& lists = {}) const;
 
   /// The arguments of a call in the order of `slots()`. Throws ArgumentError for names that are
   /// missing or unknown.

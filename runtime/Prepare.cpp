@@ -71,8 +71,9 @@ void PreparedKernel::launch(const LaunchPlan& plan, cuda::StreamHandle stream) c
 }
 
 void PreparedKernel::launch(std::span<const TensorView> arguments, std::span<const float> constants,
-                            cuda::StreamHandle stream, const Workspace& workspace) const {
-  LaunchPlan plan = bound.bind(arguments, constants);
+                            cuda::StreamHandle stream, const Workspace& workspace,
+                            const IndexLists& lists) const {
+  LaunchPlan plan = bound.bind(arguments, constants, lists);
   if (workspace.data)
     plan.useWorkspace(workspace);
   launch(plan, stream);

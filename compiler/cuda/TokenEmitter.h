@@ -30,9 +30,7 @@ private:
   /// Whether a node is one vector with scalars added or multiplied, which costs less to do again
   /// for each lane than to keep beside that vector.
   bool scaled(int node) const;
-  /// Whether lanes of a warp are neighbours along the columns rather than along the channels. Not
-  /// with a normaliser: its sums, over all columns of a head at once, would pass through more
-  /// warps.
+  /// Whether lanes of a warp are neighbours along the columns rather than along the channels.
   bool columnsFirst() const;
   void check() const;
   /// Thread blocks that a multiprocessor should have room for: what the state and the vectors of a
@@ -49,6 +47,7 @@ private:
   void writeState(Text& text);
   void writeTransfer(Text& text, bool load) const;
   std::vector<int> written() const;
+  /// The C++ expression of where the kernel writes an operand: elements from its tensor's first.
   std::string target(int operand) const;
   void writeAim(Text& text) const;
   void writeAdvance(Text& text);
@@ -58,6 +57,8 @@ private:
   void writeReadAhead(Text& text, int contraction, int affine) const;
   void writeOutput(Text& text, int operand, const std::string& value) const;
   void writeSkip(Text& text) const;
+
+  // WriteSums.cpp
 
   /// One sum (or maximum) over the channels of a column, each lane giving its part. All of one
   /// level are taken together.
