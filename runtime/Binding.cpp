@@ -305,15 +305,17 @@ KernelTensor pack(const Slot& slot, const TensorView& tensor, std::int64_t heads
   }
   if (std::int64_t own = tensor.shape[head]; own > 0)
     packed.headGroup = std::int32_t(heads / own);
+  if (slot.kind != Kind::state)
+    packed.inner = std::int32_t(reciprocal(packed.headGroup));
   return packed;
 }
 
-KernelSizes pack(const Sizes& sizes, const IndexLists& lists, int tiles) {
+KernelSizes pack(const Sizes& sizes, const IndexLists& lists) {
   constexpr int wideSequences = 1, wideSlots = 2;
   KernelSizes packed{.batch = std::int32_t(sizes.batch),
                      .tokens = std::int32_t(sizes.tokens),
                      .heads = std::int32_t(sizes.heads),
-                     .tiles = tiles};
+                     .headsReciprocal = reciprocal(std::int32_t(sizes.heads))};
   packed.sequences = lists.cuSeqlens.data;
   packed.slots = lists.slots.data;
   packed.wide =

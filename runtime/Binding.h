@@ -49,7 +49,7 @@ bool isExchanged(const Binder::Slot& slot, const TensorView& tensor);
 
 /// A checked argument as the kernel sees it.
 KernelTensor pack(const Binder::Slot& slot, const TensorView& tensor, std::int64_t heads);
-KernelSizes pack(const Sizes& sizes, const IndexLists& lists, int tiles);
+KernelSizes pack(const Sizes& sizes, const IndexLists& lists);
 
 /// The tensors of a call in the order of the slots. Throws ArgumentError for missing and unknown
 /// names.

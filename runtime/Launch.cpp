@@ -95,7 +95,7 @@ LaunchPlan Binder::bind(std::span<const TensorView> given, std::span<const float
   plan.argumentBytes = binding::bytes(expected.size(), constants.size(), copies.size());
   std::byte* at = plan.argument.data();
   std::memset(at, 0, plan.argumentBytes);
-  KernelSizes call = binding::pack(sizes, lists, tiles);
+  KernelSizes call = binding::pack(sizes, lists);
   call.segments = segments;
   std::memcpy(at, &call, sizeof(call));
   at += sizeof(call);

@@ -2,6 +2,11 @@
 
 namespace lathe::cuda {
 
+bool isLeafUniform(const Node& node) {
+  return node.kind == Node::Kind::constant || node.kind == Node::Kind::override_ ||
+         node.kind == Node::Kind::dimension;
+}
+
 Analysis::Analysis(const Plan& plan) : plan(plan) {
   size_t count = plan.nodes.size();
   dependent.resize(count);
@@ -10,8 +15,7 @@ Analysis::Analysis(const Plan& plan) : plan(plan) {
   for (size_t i = 0; i < count; ++i) {
     const Node& node = plan.nodes[i];
     dependent[i] = node.kind == Node::Kind::state || node.kind == Node::Kind::affine;
-    bool leafUniform = node.kind == Node::Kind::constant || node.kind == Node::Kind::override_ ||
-                       node.kind == Node::Kind::dimension;
+    bool leafUniform = isLeafUniform(node);
     same[i] = leafUniform;
     plain[i] = node.dims.empty() && (leafUniform || node.kind == Node::Kind::operand ||
                                      node.kind == Node::Kind::position);

@@ -44,7 +44,7 @@ bool TokenEmitter::scaled(int index) const {
   const Node& node = plan.nodes[index];
   bool cheap = node.op == Op::add || node.op == Op::subtract || node.op == Op::multiply ||
                node.op == Op::negate;
-  if (family != Family::step || node.kind != Node::Kind::map || node.dims.size() != 1 || !cheap ||
+  if (node.kind != Node::Kind::map || node.dims.size() != 1 || !cheap ||
       analysis.stateDependent(index))
     return false;
   return std::count_if(node.args.begin(), node.args.end(),
@@ -53,11 +53,7 @@ bool TokenEmitter::scaled(int index) const {
 
 bool TokenEmitter::columnsFirst() const {
   int across = tile.blockV / tile.columns;
-  return family == Family::step && (32 % across == 0 || across % 32 == 0) &&
-         std::none_of(plan.operands.begin(), plan.operands.end(), [&](const Operand& o) {
-           return o.kind == Operand::Kind::state && hasKey(o.dims) &&
-                  (!hasValue(o.dims) || o.dims[0] == axes.value);
-         });
+  return family == Family::step && (32 % across == 0 || across % 32 == 0);
 }
 
 std::vector<int> TokenEmitter::argumentsOf(int index) const {
@@ -89,6 +85,7 @@ std::set<int> TokenEmitter::lateNodes() const {
 
 void TokenEmitter::prepare() {
   paddedK = (dim(axes.key) + tile.splitK - 1) / tile.splitK * tile.splitK;
+  program.byTask = family == Family::step;
   program.rowElements = [this](const std::vector<std::string>& dims) {
     return dims[0] == axes.value ? std::min(tile.blockV, dim(axes.value)) : dim(dims[0]);
   };
@@ -130,23 +127,27 @@ void TokenEmitter::prepare() {
                         "float", program.rowElements(n.dims), padded, program.firstElement(n.dims));
   }
   slotOffset = layout.take(sizeof(float) * tile.block * std::max(1, program.slotCount()));
+  targetOffset = layout.take(sizeof(std::int64_t) * written().size());
+  planSums();
   if (columnsFirst())
     splitWarps = kernel.threads / std::max(32, tile.blockV / tile.columns);
   if (splitWarps > 1)
-    exchangeOffset = layout.take(sizeof(float) * 2 * splitWarps * tile.blockV);
+    exchangeOffset =
+        layout.take(sizeof(float) * 2 * splitWarps * tile.blockV / tile.columns * 4 * sumPacks);
 }
 
 int TokenEmitter::residentBlocks() const {
   if (family != Family::step)
     return 1;
-  int length = paddedK / tile.splitK, held = 0;
+  int length = paddedK / tile.splitK, state = 0, vectors = 0;
   for (const Operand& operand : plan.operands)
     if (operand.kind == Operand::Kind::state)
-      held += (hasKey(operand.dims) ? length : 1) * (hasValue(operand.dims) ? tile.columns : 1);
+      state += (hasKey(operand.dims) ? length : 1) * (hasValue(operand.dims) ? tile.columns : 1);
   for (auto [node, offset] : ahead)
-    held += axes.isKey(plan.nodes[node].dims) ? length : tile.columns;
-  constexpr int file = 65536, others = 40, granule = 8;
-  int registers = (held + others + granule - 1) / granule * granule;
+    vectors += axes.isKey(plan.nodes[node].dims) ? length : tile.columns;
+  constexpr int file = 65536, others = 44, least = 88, granule = 8;
+  int held = state + std::max(vectors, program.taskRegisters()) + 4 * sumPacks;
+  int registers = (std::max(held + others, least) + granule - 1) / granule * granule;
   return std::clamp(file / (registers * kernel.threads), 1, 16);
 }
 
@@ -178,14 +179,21 @@ KernelSource TokenEmitter::emit() {
   constant("kSlotOffset", slotOffset);
   constant("kAcross", tile.blockV / tile.columns);
   constant("kColumnsFirst", columnsFirst());
-  constant("kFewTokens", family == Family::step);
   constant("kSplitWarps", splitWarps);
   constant("kExchangeOffset", exchangeOffset);
-  program.write(variant);
+  constant("kSumPacks", sumPacks);
+  constant("kTargetOffset", targetOffset);
+  bool step = family == Family::step;
+  step ? program.writeTasks(variant) : program.write(variant);
   writeState(variant);
   variant.line("};");
-  kernel.text = assemble(plan, kernel, {"templates/kernels/tokens.cuh"}, variant,
-                         "lathe::runTokens<lathe::Variant>(args, shared);", residentBlocks());
+  kernel.text = assemble(plan, kernel,
+                         {"templates/device/state.cuh", "templates/kernels/tokens.cuh",
+                          std::string("templates/kernels/") + name(family) + ".cuh"},
+                         variant,
+                         step ? "lathe::Step<lathe::Variant>{args, shared}.run();"
+                              : "lathe::runSequential<lathe::Variant>(args, shared);",
+                         residentBlocks());
   return kernel;
 }
 

@@ -47,13 +47,19 @@ struct Tile {
 std::string
 toString(const Tile& tile);  ///< "c16 b64 v64 s2 k1 x1", then " n8" of segments and " sm_90a"
 
+/// What a kernel divides by a number of heads with.
+constexpr std::uint32_t reciprocal(std::int32_t divisor) {
+  return divisor > 0 ? ~std::uint32_t(0) / std::uint32_t(divisor) : 0;
+}
+
 /// What a launch is told of its call beside the tensors.
 struct KernelSizes {
   std::int32_t batch = 0;   ///< Sequences.
   std::int32_t tokens = 0;  ///< Of each sequence, or of all together where `sequences` is given.
-  std::int32_t heads = 0, tiles = 1;
-  std::int32_t segments = 1;  ///< Parts of a sequence that run at the same time.
-  std::int32_t wide = 0;      ///< Which lists are int64, not int32: 1 sequences, 2 slots.
+  std::int32_t heads = 0;
+  std::uint32_t headsReciprocal = 0;  ///< reciprocal(heads)
+  std::int32_t segments = 1;          ///< Parts of a sequence that run at the same time.
+  std::int32_t wide = 0;              ///< Which lists are int64, not int32: 1 sequences, 2 slots.
   const void* sequences =
       nullptr;  ///< cu_seqlens [batch + 1]: sequence i has tokens from i to i + 1.
   const void* slots =
@@ -70,7 +76,7 @@ struct KernelTensor {
   std::int64_t token = 0;  ///< Of a state: the stride of its first own axis.
   std::int64_t head = 0;
   std::int32_t headGroup = 1;  ///< Heads of the launch that share one head of this operand.
-  std::int32_t inner = 0;      ///< The stride of a state's second own axis.
+  std::int32_t inner = 0;  ///< The stride of a state's second own axis; else reciprocal(headGroup).
 };
 static_assert(sizeof(KernelTensor) == 40);
 

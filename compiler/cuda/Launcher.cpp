@@ -71,7 +71,7 @@ std::string launcher(const Plan& plan, const Signature& signature, const KernelS
     text.line("  args.tensors[", i, "] = {", pointer, ",");
     switch (plan.operands[slot.operand].kind) {
     case Operand::Kind::param:
-      text.line("      0, 0, ", size, ", 1, 0};");
+      text.line("      0, 0, ", size, ", 1, -1};");
       break;
     case Operand::Kind::state: {
       const std::vector<std::string>& dims = plan.operands[slot.operand].dims;
@@ -80,11 +80,11 @@ std::string launcher(const Plan& plan, const Signature& signature, const KernelS
       break;
     }
     default:
-      text.line("      ", size, "ll * heads * tokens, ", size, "ll * heads, ", size, ", 1, 0};");
+      text.line("      ", size, "ll * heads * tokens, ", size, "ll * heads, ", size, ", 1, -1};");
     }
   }
   text.line("  args.batch = batch;\n  args.tokens = tokens;\n  args.heads = heads;");
-  text.line("  args.tiles = ", kernel.tilesPerHead, ";");
+  text.line("  args.headsReciprocal = heads > 0 ? int(~0u / unsigned(heads)) : 0;");
   text.line("  args.segments = ", kernel.segmenting.chunk ? "segments" : "1", ";");
   if (kernel.segmenting.chunk) {
     text.line("  args.workspace = workspace;");

@@ -42,16 +42,11 @@ Program::Program(const Plan& plan, const Signature& signature, const Analysis& a
     : plan(plan), signature(signature), analysis(analysis), axes(std::move(axes)),
       tensorIndex(std::move(tensorIndex)), constantIndex(std::move(constantIndex)) {}
 
-static bool isLeafUniform(const Node& node) {
-  return node.kind == Node::Kind::constant || node.kind == Node::Kind::override_ ||
-         node.kind == Node::Kind::dimension;
-}
-
 void Program::keepScalar(int node) {
   if (isLeafUniform(plan.nodes[node]) || std::count(slots.begin(), slots.end(), node))
     return;
   slots.push_back(node);
-  if (analysis.scalar(node))
+  if (byTask || analysis.scalar(node))
     return;
   // What the row program reads from the thread's half has to be kept, too.
   for (int other : analysis.closure({node}, [&](int n) { return analysis.scalar(n); }))
@@ -63,6 +58,8 @@ void Program::storeVector(int node, std::vector<std::string> dims, std::string p
                           std::string type, int length, int padded, std::string first) {
   stores.push_back({node, std::move(dims), std::move(pointer), std::move(type), std::move(first),
                     length, padded});
+  if (byTask)
+    return;
   for (int other : analysis.closure({node}, [&](int n) { return analysis.scalar(n); }))
     if (analysis.scalar(other))
       keepScalar(other);
@@ -175,14 +172,11 @@ void Program::writeScalars(Text& text) const {
     const Operand& operand = plan.operands[node.operand];
     bool isParam = operand.kind == Operand::Kind::param;
     const char* type = cudaType(signature.dtypes[node.operand]);
-    int tensor = tensorIndex(node.operand);
     (isParam ? params : inputs).line("    ", type, " n", index, ";  // ", operand.name);
     if (isParam)
-      paramLoads.line("      n", index, " = *args.tensors[", tensor, "].at<const ", type,
-                      ">(0, head);");
+      paramLoads.line("      n", index, " = ", scalarOperand(index, ""), ";");
     else
-      inputLoads.line("      n", index, " = valid ? args.tensors[", tensor, "].at<const ", type,
-                      ">(sequence, head)[int64(token) * args.tensors[", tensor, "].token] : ", type,
+      inputLoads.line("      n", index, " = valid ? ", scalarOperand(index, "token"), " : ", type,
                       "{};");
   }
   text.line("  struct Inputs {");
@@ -202,6 +196,15 @@ void Program::writeScalars(Text& text) const {
   text.line("      Inputs::load(args, sequence, head, token, valid);");
   text.line("      Params::load(args, head);");
   text.line("    }\n  };");
+}
+
+std::string Program::scalarOperand(int index, const std::string& token) const {
+  const Node& node = plan.nodes[index];
+  std::string tensor = "args.tensors[" + std::to_string(tensorIndex(node.operand)) + "]";
+  std::string type = std::string("const ") + cudaType(signature.dtypes[node.operand]);
+  if (plan.operands[node.operand].kind == Operand::Kind::param)
+    return "*" + tensor + ".at<" + type + ">(0, head)";
+  return tensor + ".at<" + type + ">(sequence, head)[int64(" + token + ") * " + tensor + ".token]";
 }
 
 void Program::writeScalarProgram(Text& text) const {
@@ -280,80 +283,90 @@ void Program::writeMapRows(Text& text) const {
   if (hasRowProgram())
     text.line("    [[maybe_unused]] float* slots = reinterpret_cast<float*>(", slotBase,
               ") + token;");
-  auto isVector = [&](int node) { return !plan.nodes[node].dims.empty(); };
   auto argument = [&](int arg) {
-    if (analysis.scalar(arg))
-      return scalarExpression(arg);
-    return "n" + std::to_string(arg) + (isVector(arg) ? "[i]" : "");
+    return analysis.scalar(arg) ? scalarExpression(arg) : rowElement(arg);
   };
-  for (int index : rowNodes()) {
-    const Node& node = plan.nodes[index];
-    std::string name = "n" + std::to_string(index);
-    if (node.dims.size() > 1)
-      throw std::invalid_argument(
-          "variant '" + plan.variant +
-          "': a value over two dimensions that does not depend on the state "
-          "cannot be computed ahead of it");
-    int length = isVector(index) ? rowElements(node.dims) : 0;
-    if (isVector(index) && node.kind != Node::Kind::operand)
-      text.line("    ", rowArray(name, length), ";");
-    if (node.kind == Node::Kind::operand) {
-      text.line("    const ", rowArray("(&" + name + ")", length), " = rows.", name, ";");
-    } else if (node.kind == Node::Kind::map && isVector(index)) {
-      text.line("#pragma unroll");
-      text.line("    for (int i = 0; i < ", rowCount(length), "; ++i)");
-      text.line("      ", name, "[i] = ", mapCode(node, argument), ";");
-    } else if (node.kind == Node::Kind::map) {
-      text.line("    float ", name, " = ", mapCode(node, argument), ";");
-    } else if (node.kind == Node::Kind::sum || node.kind == Node::Kind::max ||
-               node.kind == Node::Kind::contract) {
-      int over = rowElements({node.name});
-      if (over < signature.dims.at(node.name))
-        throw std::invalid_argument("variant '" + plan.variant + "' sums over " + node.name +
-                                    ": a thread block must hold all " +
-                                    std::to_string(signature.dims.at(node.name)) +
-                                    " columns, not " + std::to_string(over));
-      if (!node.dims.empty())
-        throw std::invalid_argument("variant '" + plan.variant + "': a sum over " + node.name +
-                                    " that leaves a vector has no kernel");
-      std::string value = argument(node.args[0]);
-      if (node.kind == Node::Kind::contract)
-        value += " * " + argument(node.args[1]);
-      bool largest = node.kind == Node::Kind::max;
-      text.line("    float ", name, ";");
-      writeReduction(text, largest, name, value,
-                     rowLanes ? "lane % " + std::to_string(rowLanes) + " * 8 + i < " +
-                                    std::to_string(over)
-                              : "inRow<" + std::to_string(over) + ">(i, lane)",
-                     rowCount(over));
-      text.line("    ", name, " = warp", largest ? "Max" : "Sum", "<", rowLanes ? rowLanes : 32,
-                ">(", name, ");");
-    } else {
-      throw std::logic_error("row program: unexpected node " + name);
-    }
-  }
-  for (const Store& store : stores) {
-    std::string name = "n" + std::to_string(store.node);
-    if (!isVector(store.node)) {
-      std::string value = argument(store.node);
-      name = "spread" + std::to_string(store.node);
-      text.line("    ", rowArray(name, store.length), ";");
-      text.line("#pragma unroll");
-      text.line("    for (int i = 0; i < ", rowCount(store.length), "; ++i)");
-      text.line("      ", name, "[i] = ", value, ";");
-    }
-    if (rowLanes)
-      text.line("    storePieces<", store.length, ", ", rowLanes, ">(");
+  for (int index : rowNodes())
+    if (plan.nodes[index].kind == Node::Kind::operand)
+      text.line("    const ",
+                rowArray("(&n" + std::to_string(index) + ")", rowElements(plan.nodes[index].dims)),
+                " = rows.n", index, ";");
     else
-      text.line("    storeRow<", store.length, ", ", store.padded, ", ", store.type, ">(");
-    text.line("        ", store.pointer, ", ", name, ", ", signature.dims.at(store.dims[0]), " - ",
-              store.first, ", valid, lane);");
-  }
+      writeRowNode(text, index, argument);
+  for (const Store& store : stores)
+    writeStore(text, store, argument);
   for (size_t i = 0; i < slots.size(); ++i)
     if (!analysis.scalar(slots[i]))
       text.line("    if (lane", rowLanes ? " % " + std::to_string(rowLanes) : "",
                 " == 0)\n      slots[", i, " * kBlock] = valid ? n", slots[i], " : 0.0f;");
   text.line("  }");
+}
+
+std::string Program::rowElement(int node) const {
+  return "n" + std::to_string(node) + (plan.nodes[node].dims.empty() ? "" : "[i]");
+}
+
+/// A node that a warp computes of the vectors that it has read.
+void Program::writeRowNode(Text& text, int index, const Argument& argument) const {
+  const Node& node = plan.nodes[index];
+  std::string name = "n" + std::to_string(index);
+  bool isVector = !node.dims.empty();
+  if (node.dims.size() > 1)
+    throw std::invalid_argument("variant '" + plan.variant +
+                                "': a value over two dimensions that does not depend on the state "
+                                "cannot be computed ahead of it");
+  int length = isVector ? rowElements(node.dims) : 0;
+  if (node.kind == Node::Kind::map && isVector) {
+    text.line("    ", rowArray(name, length), ";");
+    text.line("#pragma unroll");
+    text.line("    for (int i = 0; i < ", rowCount(length), "; ++i)");
+    text.line("      ", name, "[i] = ", mapCode(node, argument), ";");
+  } else if (node.kind == Node::Kind::map) {
+    text.line("    float ", name, " = ", mapCode(node, argument), ";");
+  } else if (node.kind == Node::Kind::sum || node.kind == Node::Kind::max ||
+             node.kind == Node::Kind::contract) {
+    int over = rowElements({node.name});
+    if (over < signature.dims.at(node.name))
+      throw std::invalid_argument("variant '" + plan.variant + "' sums over " + node.name +
+                                  ": a thread block must hold all " +
+                                  std::to_string(signature.dims.at(node.name)) + " columns, not " +
+                                  std::to_string(over));
+    if (!node.dims.empty())
+      throw std::invalid_argument("variant '" + plan.variant + "': a sum over " + node.name +
+                                  " that leaves a vector has no kernel");
+    std::string value = argument(node.args[0]);
+    if (node.kind == Node::Kind::contract)
+      value += " * " + argument(node.args[1]);
+    bool largest = node.kind == Node::Kind::max;
+    text.line("    float ", name, ";");
+    writeReduction(text, largest, name, value,
+                   rowLanes
+                       ? "lane % " + std::to_string(rowLanes) + " * 8 + i < " + std::to_string(over)
+                       : "inRow<" + std::to_string(over) + ">(i, lane)",
+                   rowCount(over));
+    text.line("    ", name, " = warp", largest ? "Max" : "Sum", "<", rowLanes ? rowLanes : 32, ">(",
+              name, ");");
+  } else {
+    throw std::logic_error("row program: unexpected node " + name);
+  }
+}
+
+void Program::writeStore(Text& text, const Store& store, const Argument& argument) const {
+  std::string name = "n" + std::to_string(store.node);
+  if (plan.nodes[store.node].dims.empty()) {
+    std::string value = argument(store.node);
+    name = "spread" + std::to_string(store.node);
+    text.line("    ", rowArray(name, store.length), ";");
+    text.line("#pragma unroll");
+    text.line("    for (int i = 0; i < ", rowCount(store.length), "; ++i)");
+    text.line("      ", name, "[i] = ", value, ";");
+  }
+  if (rowLanes)
+    text.line("    storePieces<", store.length, ", ", rowLanes, ">(");
+  else
+    text.line("    storeRow<", store.length, ", ", store.padded, ", ", store.type, ">(");
+  text.line("        ", store.pointer, ", ", name, ", ", signature.dims.at(store.dims[0]), " - ",
+            store.first, ", valid, lane);");
 }
 
 }  // namespace lathe::cuda

@@ -26,6 +26,9 @@ struct Axes {
   }
 };
 
+/// Whether a node is a number that needs no code: a literal, a `const`, the size of a dimension.
+bool isLeafUniform(const Node& node);
+
 /// What follows from the shape of the token program alone.
 class Analysis {
 public:
@@ -47,12 +50,14 @@ private:
 };
 
 /// Builds `struct Scalars`, `scalarProgram`, `struct Rows`, `mapRows` and `rowProgram` (which loads
-/// rows and maps them) of a Variant.
+/// rows and maps them) of a Variant, or its `struct Task`.
 class Program {
 public:
   Program(const Plan& plan, const Signature& signature, const Analysis& analysis, Axes axes,
           std::function<int(int)> tensorIndex, std::function<int(int)> constantIndex);
 
+  /// Whether each task makes the scalars that it needs, so that none is kept for another's sake.
+  bool byTask = false;
   /// Asks that a state-independent scalar be kept for later phases. Literals need no room.
   void keepScalar(int node);
   /// Asks that the row program write a state-independent vector (or a scalar, spread over `dims`)
@@ -83,8 +88,14 @@ public:
 
   void clearStores() { stores.clear(); }
 
-  /// Writes these declarations.
+  /// Writes the first five: scalars by one thread a token, vectors by one warp.
   void write(Text& text) const;
+  /// Writes the last: all that is kept and stored of a token, cut into tasks that need nothing of
+  /// each other, so that each can be a warp's. `Task::load` reads from memory, `Task::map` does the
+  /// rest.
+  void writeTasks(Text& text) const;
+  /// Registers of a lane for what its tasks read.
+  int taskRegisters() const;
 
 private:
   struct Store {
@@ -99,9 +110,19 @@ private:
   std::set<int> threadNodes() const;
   void writeScalars(Text& text) const;
   void writeScalarProgram(Text& text) const;
+  using Argument = std::function<std::string(int node)>;
   void writeRows(Text& text) const;
   void writeMapRows(Text& text) const;
   void writeRowProgram(Text& text) const;
+  /// The C++ expression that reads a scalar input or param.
+  std::string scalarOperand(int node, const std::string& token) const;
+  std::string rowElement(int node) const;
+  void writeRowNode(Text& text, int node, const Argument& argument) const;
+  void writeStore(Text& text, const Store& store, const Argument& argument) const;
+  void writeRead(Text& loads, Text& maps, int node) const;
+  std::set<int> taskOperands() const;
+  /// What one task makes: nodes that are kept or stored.
+  std::vector<std::vector<int>> tasks() const;
 
   const Plan& plan;
   const Signature& signature;

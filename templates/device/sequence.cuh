@@ -1,16 +1,24 @@
 // The sequences of a launch: all of one length, or packed behind each other on the token axis.
 
+/// a / b, where `reciprocal` is (2^32 - 1) / b rounded down: at most one too small before it is
+/// corrected, as a is below 2^31.
+__device__ __forceinline__ int quotient(int a, int b, int reciprocal) {
+  int q = __umulhi(a, reciprocal);
+  return a - q * b >= b ? q + 1 : q;
+}
+
 /// One sequence: where its tokens and its states are.
 struct Sequence {
   int batch;    ///< On the batch axis of inputs and outputs.
   int64 first;  ///< On their token axis.
   int tokens;
-  int64 slot;  ///< On the batch axis of the states; negative: it has none.
+  int64 slot;   ///< On the batch axis of the states; negative: it has none.
+  bool packed;  ///< Whether it is found by its first token, rather than on the batch axis.
 };
 
 /// Mirrors lathe::KernelSizes (compiler/cuda/Kernel.h).
 struct Sizes {
-  int batch, tokens, heads, tiles, segments, wide;
+  int batch, tokens, heads, headsReciprocal, segments, wide;
   const void *sequences, *slots;
   void* workspace;
 
@@ -19,7 +27,7 @@ struct Sizes {
   }
 
   __device__ __forceinline__ Sequence sequence(int index) const {
-    Sequence s{index, 0, tokens, index};
+    Sequence s{index, 0, tokens, index, sequences != nullptr};
     if (sequences) {
       s.batch = 0;
       s.first = element(sequences, wide & 1, index);

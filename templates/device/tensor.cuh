@@ -5,18 +5,28 @@
 struct Tensor {
   void* data;
   int64 batch, token, head;  ///< Of a state, `token` is the stride of its first own axis.
-  int headGroup, inner;      ///< inner: the stride of a state's second own axis.
+  int headGroup;
+  int inner;  ///< Of a state, the stride of its second own axis; else `quotient`'s reciprocal of
+              ///< headGroup.
 
   template <class T> __device__ __forceinline__ T* at(int64 b, int h) const {
-    return static_cast<T*>(data) + b * batch + (headGroup == 1 ? h : h / headGroup) * head;
+    return static_cast<T*>(data) + b * batch + quotient(h, headGroup, inner) * head;
   }
-  /// The first token of a sequence.
+  /// From `data` to the first token of a sequence.
+  __device__ __forceinline__ int64 offset(const Sequence& sequence, int h) const {
+    const int row = sequence.packed ? int(sequence.first) : sequence.batch;
+    return row * (sequence.packed ? token : batch) + quotient(h, headGroup, inner) * head;
+  }
   template <class T> __device__ __forceinline__ T* at(const Sequence& sequence, int h) const {
-    return at<T>(sequence.batch, h) + sequence.first * token;
+    return static_cast<T*>(data) + offset(sequence, h);
+  }
+  /// From `data` to the state of a sequence.
+  __device__ __forceinline__ int64 stateOffset(const Sequence& sequence, int h) const {
+    return sequence.slot * batch + h * head;
   }
   /// The state of a sequence, null where the call passes none.
   template <class T> __device__ __forceinline__ T* stateAt(const Sequence& sequence, int h) const {
-    return data && sequence.slot >= 0 ? at<T>(sequence.slot, h) : nullptr;
+    return data && sequence.slot >= 0 ? static_cast<T*>(data) + stateOffset(sequence, h) : nullptr;
   }
 };
 

@@ -15,6 +15,19 @@ struct f16 {
   uint16 bits;
 };
 
+/// Where the compiler may choose, the code for `condition` stands in line.
+__device__ __forceinline__ bool likely(bool condition) { return __builtin_expect(condition, 1); }
+
+/// The same value, of which the compiler knows nothing: what is computed from it in a loop is
+/// computed there, rather than ahead of the loop and kept in registers.
+template <class T> __device__ __forceinline__ T opaque(T value) {
+  if constexpr (sizeof(T) == 8)
+    asm volatile("" : "+l"(value));
+  else
+    asm volatile("" : "+r"(value));
+  return value;
+}
+
 constexpr float kLog2E = 1.44269504088896340736f;
 
 __device__ __forceinline__ float toFloat(float x) { return x; }

@@ -192,35 +192,6 @@ TEST(Emit, NamesTheStatesThatSeveralBlocksRead) {
   EXPECT_TRUE(emit(plan, Family::step, signature, {0, 8, 64, 1, 16, 4}).sharedStates.empty());
 }
 
-/// The lanes of a step read whole lines of the state and exchange sums between warps; those of the
-/// sequential family keep a sum within a warp, as it has one for every token.
-TEST(Emit, StepsSpreadAColumnOverWarps) {
-  Plan plan = libraryPlan("gated_delta_net");
-  Signature signature = signatureOf(plan, 128, 128);
-  std::string step = emit(plan, Family::step, signature, {0, 8, 32, 1, 16, 4}).text;
-  EXPECT_NE(step.find("kColumnsFirst = 1;"), std::string::npos);
-  EXPECT_NE(step.find("kSplitWarps = 4;"), std::string::npos);
-  EXPECT_NE(step.find("__launch_bounds__(128, 5)"), std::string::npos);
-  std::string narrow = emit(plan, Family::step, signature, {0, 8, 8, 1, 16, 4}).text;
-  EXPECT_NE(narrow.find("kSplitWarps = 1;"), std::string::npos);
-  Plan normalised = libraryPlan("linear_attention");
-  EXPECT_NE(emit(normalised, Family::step, signatureOf(normalised, 128, 128), {0, 8, 128, 1, 8, 4})
-                .text.find("kColumnsFirst = 0;"),
-            std::string::npos);
-  std::string sequential = emit(plan, Family::sequential, signature, {0, 16, 32, 1, 16, 4}).text;
-  EXPECT_NE(sequential.find("kColumnsFirst = 0;"), std::string::npos);
-  EXPECT_NE(sequential.find("kSplitWarps = 1;"), std::string::npos);
-  EXPECT_NE(sequential.find("__launch_bounds__(128, 1)"), std::string::npos);
-}
-
-/// Of a normalised vector the block keeps the vector and its norm.
-TEST(Emit, ScalesAVectorWhereItIsUsed) {
-  Plan plan = libraryPlan("gated_delta_net");
-  KernelSource kernel = emit(plan, Family::step, signatureOf(plan, 128, 128), {0, 8, 16, 1, 32, 4});
-  const int vectors = 4 * 8 * (128 + 128 + 16), slots = 4 * 8 * 5, exchange = 4 * 2 * 4 * 16;
-  EXPECT_EQ(kernel.sharedBytes, std::size_t(vectors + slots + exchange));
-}
-
 TEST(Emit, RefusesSignaturesThatBreakARule) {
   Plan gla = libraryPlan("gla");
   Signature signature = signatureOf(gla, 128, 300);

@@ -34,14 +34,15 @@ struct Bind : testing::Test {
     std::memcpy(&value, plan.argument.data() + offset, sizeof(value));
     return value;
   }
+  static constexpr int none = -1000;  ///< No stride of a state: the tensor is none.
   static void expect(const KernelTensor& t, void* data, std::int64_t batch, std::int64_t token,
-                     std::int64_t head, int group, int inner = 0) {
+                     std::int64_t head, int group, int inner = none) {
     EXPECT_EQ(t.data, data);
     EXPECT_EQ(t.batch, batch);
     EXPECT_EQ(t.token, token);
     EXPECT_EQ(t.head, head);
     EXPECT_EQ(t.headGroup, group);
-    EXPECT_EQ(t.inner, inner);
+    EXPECT_EQ(t.inner, inner == none ? int(reciprocal(group)) : inner);
   }
 };
 
@@ -72,7 +73,7 @@ TEST_F(Bind, PacksEveryField) {
   EXPECT_EQ(sizes.batch, 2);
   EXPECT_EQ(sizes.tokens, 3);
   EXPECT_EQ(sizes.heads, 6);
-  EXPECT_EQ(sizes.tiles, 2);
+  EXPECT_EQ(sizes.headsReciprocal, reciprocal(6));
   EXPECT_EQ(sizes.segments, 1);
   EXPECT_EQ(sizes.wide, 0);
   EXPECT_EQ(sizes.sequences, nullptr);
@@ -131,8 +132,8 @@ TEST_F(Bind, StatesMayBeAbsent) {
   call.initial.clear();
   call.final.clear();
   LaunchPlan plan = bound();
-  expect(tensor(plan, 5), nullptr, 0, 0, 0, 1);
-  expect(tensor(plan, 6), nullptr, 0, 0, 0, 1);
+  expect(tensor(plan, 5), nullptr, 0, 0, 0, 1, 0);
+  expect(tensor(plan, 6), nullptr, 0, 0, 0, 1, 0);
 }
 
 TEST_F(Bind, ConstantsOverrideDefaults) {
