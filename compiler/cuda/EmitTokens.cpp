@@ -145,10 +145,13 @@ int TokenEmitter::residentBlocks() const {
       state += (hasKey(operand.dims) ? length : 1) * (hasValue(operand.dims) ? tile.columns : 1);
   for (auto [node, offset] : ahead)
     vectors += axes.isKey(plan.nodes[node].dims) ? length : tile.columns;
-  constexpr int file = 65536, others = 44, least = 88, granule = 8;
+  constexpr int others = 44, least = 88, granule = 8;
   int held = state + std::max(vectors, program.taskRegisters()) + 4 * sumPacks;
   int registers = (std::max(held + others, least) + granule - 1) / granule * granule;
-  return std::clamp(file / (registers * kernel.threads), 1, 16);
+  // Each quarter of a multiprocessor has registers of its own, for whole warps.
+  constexpr int quarters = 4, file = 65536 / quarters;
+  int warps = file / (32 * registers) * quarters;
+  return std::clamp(warps / (kernel.threads / 32), 1, 16);
 }
 
 KernelSource TokenEmitter::emit() {
