@@ -122,7 +122,7 @@ template <class V> struct HopperScan {
     int column = columnOf(group);
     eachElement(state, warp, lane, [&](int v, int d, float& s) {
       if ((V::kK % kPanelColumns == 0 || d < V::kK) &&
-          (V::kV % kPanelColumns == 0 || column + v < V::kV))
+          (V::kV % V::kBlockV == 0 || column + v < V::kV))
         f(d, column + v, s);
     });
   }

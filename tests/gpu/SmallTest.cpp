@@ -1,5 +1,6 @@
 // One small call of every family and form: what the emulator (tests/emulator) runs where there is
 // no GPU.
+#include "runtime/Device.h"
 #include "tests/gpu/Support.h"
 
 namespace lathe::test {
@@ -15,6 +16,20 @@ TEST_P(Small, EveryFamilyAndFormIsRight) {
       cases.push_back(each);
   }
   expectRight(cases);
+}
+
+/// Two heads a block and three segments of one chunk each, the last of which is not whole.
+TEST_P(Small, PairsInSegmentsAreRight) {
+  if (variant() != "mamba2" && variant() != "retnet")
+    GTEST_SKIP() << "no scan with one decay a token or none, whose rows are as they are";
+  if (deviceInfo(device).limits.arch != name(Form::sm90a))
+    GTEST_SKIP() << "this GPU is no sm_90a";
+  const bool mamba = variant() == "mamba2";
+  Case one{.variant = variant(), .K = 64, .V = 64, .shape = {1, 150, 2}};
+  one.how.heads = {{mamba ? "C" : "q", 1}, {mamba ? "B" : "k", 1}};
+  one.pairedHeads = true;
+  one.tile = Tile{64, 64, 128, 2, 1, 1, Form::sm90a, 3};
+  expectRight({one});
 }
 
 INSTANTIATE_TEST_SUITE_P(Gpu, Small, testing::ValuesIn(variantNames),

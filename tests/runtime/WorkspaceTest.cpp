@@ -1,4 +1,5 @@
-// Segments of a launch and the workspace that they need, from the call to the bytes.
+// What a launch is beside its tensors: segments and the workspace that they need, heads that share
+// a block, places for tensor maps.
 #include "compiler/cuda/Segments.h"
 #include "tests/runtime/Support.h"
 
@@ -84,6 +85,28 @@ TEST_F(WorkspaceOfACall, TooSmall) {
 TEST_F(WorkspaceOfACall, Misaligned) {
   EXPECT_EQ(error({static_cast<char*>(address(16)) + 64, 96256, 0}),
             "the workspace is not aligned to 256 bytes");
+}
+
+TEST_F(WorkspaceOfACall, PairedHeadsTakeHalfTheBlocks) {
+  source.copies = {{0, 64, 64}, {0, 64, 64}, {1, 64, 64}, {4, 64, 64}};
+  source.headsOfBlock = 2;
+  source.segmenting.most = 1;
+  EXPECT_EQ(errorOf<ArgumentError>([&] { bound(); }),
+            "argument 'q' has 2 heads for the 6 of the launch; this kernel computes 2 neighbouring "
+            "heads together, which must share one");
+  call.tensors["q"] = contiguous(address(1), DType::bf16, {2, 1000, 3, 4});
+  EXPECT_EQ(bound().grid, 24u / 2);
+}
+
+/// Behind the constants, aligned to 64 bytes; without a driver none is made.
+TEST_F(WorkspaceOfACall, TensorMapsHaveTheirPlaces) {
+  source.copies = {{0, 64, 64}, {1, 64, 64}};
+  LaunchPlan plan = bound();
+  constexpr std::size_t mapped = 48 + 7 * sizeof(KernelTensor) + sizeof(float);
+  EXPECT_EQ(plan.argumentBytes, (mapped + 4 + 63) / 64 * 64 + 2 * sizeof(TensorMap));
+  std::int32_t maps;
+  std::memcpy(&maps, plan.argument.data() + mapped, sizeof(maps));
+  EXPECT_EQ(maps & ~3, 0);
 }
 
 TEST_F(WorkspaceOfACall, OnAnotherGpu) {
