@@ -32,6 +32,7 @@ private:
   }
   void check() const;
   Product productOf(int node, const char* role) const;
+  int gateOperand() const;
   std::set<int> finishNodes() const;
   void keepScalars();
   void layOut();
@@ -50,7 +51,10 @@ private:
   KernelSource kernel;
   Program program;
   Product query, key, value;
+  const bool channels;  ///< A decay of every key channel: scan_sm90_channels.cuh.
+  int gate = -1;        ///< Its operand.
   int output = -1;
+  int scoreBuffers = 0, gateOffset = 0, partOffset = 0, decayOffset = 0;
   int stageBytes = 0, scoreOffset = 0, outputOffset = 0, factorOffset = 0, slotOffset = 0,
       barrierOffset = 0;
 };
@@ -61,7 +65,8 @@ HopperScanEmitter::HopperScanEmitter(const Plan& plan, const Signature& signatur
       program(
           plan, signature, analysis, axes,
           [this](int operand) { return tensorIndex(kernel.tensors, operand); },
-          [this](int operand) { return constantIndex(kernel, operand); }) {
+          [this](int operand) { return constantIndex(kernel, operand); }),
+      channels(form.decay == DecayKind::vector) {
   kernel.entry = entryName(plan, Family::scan);
   kernel.arch = name(Form::sm90a);
   kernel.tensors = tensorSlots(plan);
@@ -71,11 +76,9 @@ HopperScanEmitter::HopperScanEmitter(const Plan& plan, const Signature& signatur
 void HopperScanEmitter::check() const {
   if (signature.compute == DType::f32)
     refuse("the form for sm_90a computes in bf16 or f16, not f32");
-  if (form.decay == DecayKind::vector)
-    refuse("the form for sm_90a takes one decay a token or none");
   if (form.normaliser >= 0)
     refuse("the form for sm_90a takes no normaliser");
-  if (form.readsBefore)
+  if (form.readsBefore && !channels)
     refuse("the form for sm_90a reads the state after the update");
   if (tile.chunk != chunkTokens || tile.block != chunkTokens)
     refuse("chunk and block must be 64 in the form for sm_90a");
@@ -108,6 +111,16 @@ Product HopperScanEmitter::productOf(int index, const char* role) const {
          " must be an input of the type of the tensor cores, or that times scalars of the token");
 }
 
+/// The input that the gates of every channel are.
+int HopperScanEmitter::gateOperand() const {
+  const Node& node = plan.nodes[form.logDecay];
+  if (node.kind != Node::Kind::operand || !axes.isKey(node.dims) ||
+      plan.operands[node.operand].kind != Operand::Kind::input ||
+      signature.dtypes[node.operand] == DType::f32)
+    refuse("in the form for sm_90a the decay of every channel must be an input in bf16 or f16");
+  return node.operand;
+}
+
 std::set<int> HopperScanEmitter::finishNodes() const {
   return analysis.closure({plan.operands[output].value},
                           [&](int n) { return n == form.read || factor(n); });
@@ -137,6 +150,8 @@ void HopperScanEmitter::keepScalars() {
   for (const Product* product : {&query, &key, &value})
     for (int node : product->factors)
       program.keepScalar(node);
+  if (channels && program.slotCount() > 0)
+    refuse("the form for sm_90a takes no scalars of the token beside a decay of every channel");
   if (form.decay != DecayKind::scalar)
     return;
   if (!factor(form.logDecay))
@@ -145,18 +160,27 @@ void HopperScanEmitter::keepScalars() {
 }
 
 void HopperScanEmitter::layOut() {
-  constexpr int panel = chunkTokens * panelColumns * 2, period = 1024, scoreBuffers = 2;
+  constexpr int panel = chunkTokens * panelColumns * 2, period = 1024, parts = chunkTokens / 16;
+  const int K = dim(axes.key);
   constexpr int factorBytes = (4 * chunkTokens + 4) * int(sizeof(float));  // Factors
   int groups = tile.blockV / panelColumns;
   SharedLayout room;
   int keyPanels = (dim(axes.key) + panelColumns - 1) / panelColumns;
-  stageBytes = panel * (2 * keyPanels + groups);
+  gateOffset = panel * (2 * keyPanels + groups);
+  stageBytes = gateOffset + (channels ? panel * keyPanels : 0);
+  scoreBuffers = channels ? 1 : 2;
   room.take(std::size_t(stageBytes) * tile.stages);
   scoreOffset = room.take(std::size_t(scoreBuffers) * panel);
   outputOffset = room.take(std::size_t(groups) * panel);
-  factorOffset = room.take(std::size_t(factorBytes) * tile.stages);
-  slotOffset =
-      room.take(sizeof(float) * tile.stages * chunkTokens * std::max(1, program.slotCount()));
+  if (channels) {
+    factorOffset = room.take(parts * K / 2 * 6 * sizeof(float));  // ChannelFactors
+    partOffset = room.take(parts * K * (sizeof(float) + 2));
+    decayOffset = room.take((scoreBuffers + 1) * K * sizeof(float));
+  } else {
+    factorOffset = room.take(std::size_t(factorBytes) * tile.stages);
+  }
+  slotOffset = room.take(sizeof(float) * tile.stages * chunkTokens *
+                         std::max(channels ? 0 : 1, program.slotCount()));
   barrierOffset = room.take(sizeof(std::uint64_t) * (2 * tile.stages + 2 * scoreBuffers));
   // The driver aligns shared memory to less than the period of the swizzle.
   kernel.sharedBytes = room.size() + period - 128;
@@ -191,13 +215,24 @@ void HopperScanEmitter::writeConstants(Text& text) const {
   constant("kSlots", program.slotCount());
   constant("kBarrierOffset", barrierOffset);
   // A multiprocessor's 65536 registers, less to those who copy than to those who hold the state.
-  constant("kLoadRegisters", 48);
-  constant("kScoreRegisters", 96);
-  constant("kStateRegisters", tile.blockV > panelColumns         ? 184
-                              : dim(axes.key) > 2 * panelColumns ? 240
-                                                                 : 208);
-  text.line("  static constexpr Decay kDecay = Decay::",
-            form.decay == DecayKind::scalar ? "scalar" : "none", ";");
+  constant("kLoadRegisters", channels ? 40 : 48);
+  if (channels) {
+    constant("kScoreRegisters", tile.blockV > panelColumns ? 136 : 216);
+    constant("kStateRegisters", tile.blockV > panelColumns ? 168 : 232);
+    constant("kScoreBuffers", scoreBuffers);
+    constant("kGateOffset", gateOffset);
+    constant("kPartOffset", partOffset);
+    constant("kDecayOffset", decayOffset);
+    text.line("  using Gate = ", cudaType(signature.dtypes[gate]), ";");
+    text.line("  static constexpr bool kReadsBefore = ", form.readsBefore ? "true" : "false", ";");
+  } else {
+    constant("kScoreRegisters", 96);
+    constant("kStateRegisters", tile.blockV > panelColumns         ? 184
+                                : dim(axes.key) > 2 * panelColumns ? 240
+                                                                   : 208);
+  }
+  static const char* decays[] = {"none", "scalar", "vector"};
+  text.line("  static constexpr Decay kDecay = Decay::", decays[int(form.decay)], ";");
   text.line("  static constexpr bool kKeyFactor = ",
             key.factors.empty() && value.factors.empty() ? "false" : "true", ";");
 }
@@ -221,6 +256,8 @@ void HopperScanEmitter::writeOperands(Text& text) const {
   tensor("queryTensor", query);
   tensor("keyTensor", key);
   tensor("valueTensor", value);
+  if (channels)
+    tensor("gateTensor", {gate, {}});
 }
 
 void HopperScanEmitter::writeFinish(Text& text) const {
@@ -250,6 +287,8 @@ KernelSource HopperScanEmitter::emit() {
   query = productOf(form.query, "query");
   key = productOf(form.key, "key");
   value = productOf(form.value, "value");
+  if (channels)
+    gate = gateOperand();
   keepScalars();
   layOut();
   Text variant;
@@ -265,13 +304,15 @@ KernelSource HopperScanEmitter::emit() {
   writeOutputAccess(variant, kernel.tensors, {output});
   writeFinish(variant);
   variant.line("};");
-  kernel.text = assemble(plan, kernel,
-                         {"templates/device/barrier.cuh", "templates/device/wgmma.cuh",
-                          "templates/device/panels.cuh", "templates/kernels/decay.cuh",
-                          "templates/kernels/scan_sm90.cuh"},
-                         variant,
-                         "lathe::HopperScan<lathe::Variant>{args, lathe::alignShared<1024>(shared)}"
-                         ".run();",
+  std::vector<std::string> templates = {
+      "templates/device/barrier.cuh", "templates/device/wgmma.cuh", "templates/device/panels.cuh",
+      "templates/kernels/decay.cuh", "templates/kernels/scan_sm90.cuh"};
+  if (channels)
+    templates.insert(templates.end(),
+                     {"templates/device/packed.cuh", "templates/kernels/scan_sm90_channels.cuh"});
+  kernel.text = assemble(plan, kernel, templates, variant,
+                         std::string("lathe::Hopper") + (channels ? "Channel" : "") +
+                             "Scan<lathe::Variant>{args, lathe::alignShared<1024>(shared)}.run();",
                          1);
   return kernel;
 }

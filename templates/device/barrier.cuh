@@ -58,6 +58,12 @@ __device__ __forceinline__ void fenceAsyncProxy() {
   asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
 }
 
+/// Waits for the other threads of the warpgroup, by a barrier that is its own; 0 is that of the
+/// block (PTX ISA 9.7.13.1, barrier).
+__device__ __forceinline__ void syncWarpgroup(int barrier) {
+  asm volatile("barrier.sync %0, 128;" ::"r"(barrier) : "memory");
+}
+
 /// Registers of every thread of this warpgroup from here on (PTX ISA 9.7.20.5, setmaxnreg).
 template <int COUNT> __device__ __forceinline__ void raiseRegisters() {
   asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(COUNT));

@@ -82,9 +82,11 @@ __device__ __forceinline__ void storeMatrix4Transposed(void* row, uint32 a, uint
                "r"(a), "r"(b), "r"(c), "r"(d)
                : "memory");
 }
+__device__ __forceinline__ void storeMatrix4(uint32 row, uint32 a, uint32 b, uint32 c, uint32 d) {
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(row),
+               "r"(a), "r"(b), "r"(c), "r"(d)
+               : "memory");
+}
 __device__ __forceinline__ void storeMatrix4(void* row, uint32 a, uint32 b, uint32 c, uint32 d) {
-  asm volatile(
-      "stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(sharedAddress(row)),
-      "r"(a), "r"(b), "r"(c), "r"(d)
-      : "memory");
+  storeMatrix4(sharedAddress(row), a, b, c, d);
 }

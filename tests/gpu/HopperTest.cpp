@@ -14,6 +14,15 @@ constexpr const char* plainText = R"(variant plain_sum(K, V) {
   output o[V] = q @ S
 })";
 
+constexpr const char* beforeName = "read_before";
+constexpr const char* beforeText = R"(variant read_before(K, V) {
+  input  q[K], k[K], v[V]
+  input  g[K] in log
+  state  S[K, V]
+  output o[V] = q @ S
+  S <- exp(g) * S + k * v
+})";
+
 class Hopper : public GpuTest, public testing::WithParamInterface<const char*> {
 protected:
   void SetUp() override {
@@ -23,6 +32,7 @@ protected:
     if (deviceInfo(device).limits.arch != name(Form::sm90a))
       GTEST_SKIP() << "this GPU is no sm_90a";
     addVariant(plainName, plainText);
+    addVariant(beforeName, beforeText);
   }
 
   /// A case for every blockV and number of stages, changed by `change`.
@@ -50,11 +60,13 @@ TEST_P(Hopper, Lengths) {
 }
 
 TEST_P(Hopper, Dims) {
-  expectAll([](std::vector<Case>& cases, Case one) {
+  const bool gates = variantNamed(GetParam()).plan.scan->decay == DecayKind::vector;
+  expectAll([&](std::vector<Case>& cases, Case one) {
     for (DType dtype : {DType::bf16, DType::f16})
       for (int K : {16, 32, 64, 80, 96, 128, 192, 256})
         for (int V : {8, 32, 64, 96, 128, 192, 256})
-          if (one.tile->blockV == 64 || (V > 64 && K <= 128)) {
+          if ((one.tile->blockV == 64 || (V > 64 && K <= 128)) &&
+              (!gates || K <= (one.tile->stages == 2 ? 192 : 128))) {
             one.dtype = dtype;
             one.K = K, one.V = V;
             cases.push_back(one);
@@ -107,6 +119,17 @@ TEST_P(Hopper, StrongGatesAndRepeatedKeys) {
   });
 }
 
+TEST_P(Hopper, ResetGatesAmongMildOnes) {
+  expectAll([](std::vector<Case>& cases, Case one) {
+    for (double scale : {0.02, 1.0})
+      for (double resets : {0.002, 0.1}) {
+        one.how.gateScale = scale;
+        one.how.resets = resets;
+        cases.push_back(one);
+      }
+  });
+}
+
 TEST_P(Hopper, ManyChunks) {
   expectAll([](std::vector<Case>& cases, Case one) {
     one.shape = {1, 4096, 2};
@@ -114,7 +137,9 @@ TEST_P(Hopper, ManyChunks) {
   });
 }
 
-INSTANTIATE_TEST_SUITE_P(Gpu, Hopper, testing::Values("retnet", "simple_gla", "mamba2", plainName),
+INSTANTIATE_TEST_SUITE_P(Gpu, Hopper,
+                         testing::Values("retnet", "simple_gla", "mamba2", plainName, "gla",
+                                         beforeName),
                          [](const auto& info) { return std::string(info.param); });
 
 }  // namespace

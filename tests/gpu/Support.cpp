@@ -100,6 +100,8 @@ std::string numbersOf(const Case& one) {
     text << ", from zero";
   if (one.how.gateScale != 1)
     text << ", gates x " << one.how.gateScale;
+  if (one.how.resets > 0)
+    text << ", resets " << one.how.resets;
   if (one.how.repeatedKeys)
     text << ", repeated keys";
   text << ", seed " << one.how.seed;
