@@ -1,13 +1,17 @@
-// Forward of a scan with a decay of every key channel, for sm_90a: the form of scan_sm90.cuh with
-// another warpgroup 1, in chunks of 64 tokens, each of its warps one sub-chunk of 16.
+// Forward of a scan with a decay of every key channel, for sm_90a: the form of scan_sm90.cuh in
+// chunks of 64 tokens, with kTransformers warpgroups in turns in the place of warpgroup 1, each of
+// whose warps has a sub-chunk of 16 tokens.
 //
-// With r_i the sum of the gates before sub-chunk i, token t of it, and G the cumulative gates, the
-// warpgroup makes a = q e^{G_t - r_i} and e = k e^{r_{i+1} - G_t}, of which everything else is a
-// product with vectors over K: the queries and keys of the state, a e^{r_i} and e e^{G_C -
-// r_{i+1}}, take the place of those that were loaded; e takes that of the gates, where the scores
-// of later sub-chunks find it. All exponents are sums of gates, added up by the tensor cores, and
-// at most 0 for decays of at most 1. Only within a sub-chunk does e^{r_i - r_{i+1}} grow; where its
-// range is too wide, its scores are computed in halves (strongDiagonal).
+// With G the cumulative gates of the sequence in log2 units, every boundary between sub-chunks has
+// a reference r that is G there rounded to a whole number. A transformer makes a = q 2^{G - r} with
+// the reference before the token, and e = k 2^{r - G} with the one behind it. Everything else is
+// one of these times powers of two that depend on the channel alone, and so is exact: the queries
+// and keys of the state take the place of those that were loaded; e takes that of the gates, where
+// the scores of later sub-chunks find it. The state stands at the reference, too.
+//
+// The exponents are sums of gates, added up by the tensor cores: none is above 1/2 for decays of at
+// most 1. Only a sub-chunk's scores by itself go back from one reference to the one before; where
+// its range is too wide for that, they are computed in halves (scoreStrong).
 
 /// A fragment of ones where `inside` holds for a row and a column, else of zeros.
 template <class T, class Inside>
@@ -43,15 +47,19 @@ template <class V> struct HopperChannelScan : HopperScan<V> {
   static constexpr int kSteps = V::kK / 16;  ///< Of 16 channels.
   static constexpr int kParts = V::kChunk / 16;
   static constexpr int kLoaders = 4;
+  const int transformer = int(threadIdx.x) / 128 - 1;
   /// Binary orders of magnitude that the decay of a sub-chunk may span for its scores to be one
   /// product: what bf16 and the sums in fp32 hold, with room for queries and keys.
   static constexpr float kWidest = 96.0f;
-  static constexpr float kLeastGate = -16384.0f;
+  /// What is less decays all to nothing; spans stay within the whole numbers of f16.
+  static constexpr float kLeastGate = -88.0f;
 
-  /// What a warp knows of 16 tokens of 2 channels, each a factor: from the start of the chunk to
-  /// that of the sub-chunk, from its end to that of the chunk, and back over it.
-  struct alignas(8) ChannelFactors {
-    float before[2], after[2], back[2];
+  /// What a warp knows of its 16 tokens of two channels, in packed pairs: G - r before the first,
+  /// and how far the reference behind the last is from the one before the first, both in f16; the
+  /// powers of two from the chunk's start to the one, from the other to its end, and from the other
+  /// back to the one, this one in bf16.
+  struct ChannelFactors {
+    uint32 first, span, before, after, back;
   };
 
   __device__ __forceinline__ char* gates(int stage) const { return query(stage) + V::kGateOffset; }
@@ -64,24 +72,35 @@ template <class V> struct HopperChannelScan : HopperScan<V> {
   __device__ __forceinline__ Barrier consumed(int buffer) const {
     return Base::barrier(2 * V::kStages + V::kScoreBuffers + buffer);
   }
-  /// The decay of each channel over a chunk. Scores are written when those of kScoreBuffers chunks
-  /// ago are used up, so one more room is free by the next chunk.
+  /// By what the state of each channel shrinks over a chunk. A transformer begins a chunk when all
+  /// chunks before its last one are used up.
   __device__ __forceinline__ float* chunkDecay(int chunk) const {
     return reinterpret_cast<float*>(shared + V::kDecayOffset) +
-           chunk % (V::kScoreBuffers + 1) * V::kK;
+           chunk % (V::kTransformers + 1) * V::kK;
   }
-  /// The sum of the gates of each channel over a sub-chunk, in log2 units, and the decay that it
-  /// is, of pairs of channels.
+  /// G - r of each channel at the start of a chunk.
+  __device__ __forceinline__ float* carry(int chunk) const {
+    return reinterpret_cast<float*>(shared + V::kCarryOffset) + chunk % 2 * V::kK;
+  }
+  /// A chunk's carry is used and that of the next is there.
+  __device__ __forceinline__ Barrier carried() const {
+    return Base::barrier(2 * V::kStages + 2 * V::kScoreBuffers);
+  }
+  /// The sum of the gates of each channel over a sub-chunk, in log2 units, and the power of two
+  /// between its references, of pairs of channels.
   __device__ __forceinline__ float* partGates(int part) const {
-    return reinterpret_cast<float*>(shared + V::kPartOffset) + part * V::kK;
+    return reinterpret_cast<float*>(shared + V::kPartOffset) +
+           (transformer * kParts + part) * V::kK;
   }
   __device__ __forceinline__ uint32* partDecay(int part) const {
-    return reinterpret_cast<uint32*>(shared + V::kPartOffset + kParts * V::kK * 4) +
-           part * (V::kK / 2);
+    return reinterpret_cast<uint32*>(shared + V::kPartOffset) +
+           (V::kTransformers * 2 + transformer) * kParts * (V::kK / 2) + part * (V::kK / 2);
   }
   __device__ __forceinline__ ChannelFactors* factors() const {
-    return reinterpret_cast<ChannelFactors*>(shared + V::kFactorOffset) + warp * (V::kK / 2);
+    return reinterpret_cast<ChannelFactors*>(shared + V::kFactorOffset) +
+           (transformer * kParts + warp) * (V::kK / 2);
   }
+  __device__ __forceinline__ void meetTransformer() const { syncWarpgroup(1 + transformer); }
 
   /// Where a lane's row of a fragment of 16 x 16 of this warp's sub-chunk lies in a stage's
   /// queries, for ldmatrix and stmatrix.
@@ -103,9 +122,6 @@ template <class V> struct HopperChannelScan : HopperScan<V> {
     loadMatrix4(a.r, address);
     return a;
   }
-  static __device__ __forceinline__ float2 unpack(uint32 x) {
-    return make_float2(toFloat(Element{uint16(x)}), toFloat(Element{uint16(x >> 16)}));
-  }
   /// Rows as the columns of a B operand.
   static __device__ __forceinline__ FragmentB asColumns(const FragmentA& a) {
     return {{a.r[0], a.r[2], a.r[1], a.r[3]}};
@@ -115,7 +131,7 @@ template <class V> struct HopperChannelScan : HopperScan<V> {
   __device__ __forceinline__ int sumGates(int stage) const {
     const FragmentA all = onesWhere<Gate>(lane, [](int, int) { return true; });
     int strong = 0;
-#pragma unroll
+#pragma unroll 2
     for (int step = 0; step < kSteps; ++step) {
       float sum[2][4] = {};
       mma16<Gate>(sum[0], sum[1], all, loadGates(stage, step));
@@ -134,32 +150,38 @@ template <class V> struct HopperChannelScan : HopperScan<V> {
 
   /// The factors of this warp's sub-chunk, from the sums of all.
   __device__ __forceinline__ void findFactors(int chunk, int strong) const {
+    carried().wait(~chunk & 1);
 #pragma unroll
-    for (int first = 0; first < V::kK / 2; first += 32) {
-      int pair = first + lane;
-      if (pair >= V::kK / 2)
-        continue;
-      float2 own = {}, before = {}, after = {};
+    for (int pair = lane; pair < V::kK / 2; pair += 32) {
+      float2 sum = *reinterpret_cast<const float2*>(carry(chunk) + pair * 2), first, last;
 #pragma unroll
       for (int part = 0; part < kParts; ++part) {
-        float2 sum = *reinterpret_cast<const float2*>(partGates(part) + pair * 2);
         if (part == warp)
-          own = sum;
-        else if (part < warp)
-          before.x += sum.x, before.y += sum.y;
-        else
-          after.x += sum.x, after.y += sum.y;
+          first = sum;
+        float2 own = *reinterpret_cast<const float2*>(partGates(part) + pair * 2);
+        sum.x += own.x, sum.y += own.y;
+        if (part == warp)
+          last = sum;
       }
-      bool wide = strong >> pair / 8 & 1;
-      factors()[pair] = {{exp2(before.x), exp2(before.y)},
-                         {exp2(after.x), exp2(after.y)},
-                         {wide ? 0.0f : exp2(-own.x), wide ? 0.0f : exp2(-own.y)}};
-      partDecay(warp)[pair] = pack<Element>(exp2(own.x), exp2(own.y));
-      if (warp == 0)
+      const float2 before = make_float2(rintf(first.x), rintf(first.y)),
+                   behind = make_float2(rintf(last.x), rintf(last.y)),
+                   end = make_float2(rintf(sum.x), rintf(sum.y));
+      const bool wide = strong >> pair / 8 & 1;
+      factors()[pair] = {pack<f16>(first.x - before.x, first.y - before.y),
+                         pack<f16>(behind.x - before.x, behind.y - before.y),
+                         pack<Element>(exp2(before.x), exp2(before.y)),
+                         pack<Element>(exp2(end.x - behind.x), exp2(end.y - behind.y)),
+                         wide ? 0
+                              : pack<bf16>(exp2(before.x - behind.x), exp2(before.y - behind.y))};
+      partDecay(warp)[pair] = pack<Element>(exp2(behind.x - before.x), exp2(behind.y - before.y));
+      if (warp == 0) {
         *reinterpret_cast<float2*>(chunkDecay(chunk) + pair * 2) =
-            make_float2(exp2(own.x + after.x), exp2(own.y + after.y));
+            make_float2(exp2(end.x), exp2(end.y));
+        *reinterpret_cast<float2*>(carry(chunk + 1) + pair * 2) =
+            make_float2(sum.x - end.x, sum.y - end.y);
+      }
     }
-    __syncwarp();
+    this->arriveWarp(carried());
   }
 
   /// The scores within this warp's sub-chunk over the steps of `strong`, for gates without bound: a
@@ -207,58 +229,75 @@ template <class V> struct HopperChannelScan : HopperScan<V> {
 
   /// Decays the queries and keys of this warp's sub-chunk, adds to the scores within it, and keeps
   /// the queries, decayed from its start.
-  __device__ __forceinline__ void decayRows(FragmentA (&queries)[4 * kKeyPanels],
+  __device__ __forceinline__ void decayRows(FragmentA (&queries)[kSteps + kSteps % 2],
                                             float (&scores)[2][4], int stage) const {
-    const FragmentA upTo = onesWhere<Gate>(
-        lane, [](int row, int column) { return column <= row - int(V::kReadsBefore); });
+    const FragmentA upTo = onesWhere<Gate>(lane, [](int row, int column) { return column <= row; });
+    const FragmentA before =
+        onesWhere<Gate>(lane, [](int row, int column) { return column < row; });
     const ChannelFactors* own = factors() + lane % 4;
-    const FragmentA behind =
-        onesWhere<Gate>(lane, [](int row, int column) { return column > row; });
+    // A few steps of code at a time, so that they find registers.
+    constexpr int kAtOnce = 2, kKept = (kSteps + 1) / 2 * 2;
 #pragma unroll 1
-    for (int panel = 0; panel < kKeyPanels; ++panel) {
-      // One panel of code at a time, so that its registers are known.
+    for (int firstStep = 0; firstStep < kSteps; firstStep += kAtOnce) {
 #pragma unroll
-      for (int i = 0; i < 4 * kKeyPanels - 4; ++i)
-        queries[i] = queries[i + 4];
+      for (int i = 0; i < kKept - kAtOnce; ++i)
+        queries[i] = queries[i + kAtOnce];
 #pragma unroll
-      for (int within = 0; within < 4; ++within) {
-        int step = panel * 4 + within;
-        if (V::kK % kPanelColumns != 0 && step >= kSteps)
+      for (int within = 0; within < kAtOnce; ++within) {
+        const int step = firstStep + within;
+        if (kSteps % kAtOnce != 0 && step >= kSteps)
           break;
-        FragmentB gate = loadGates(stage, step);
-        float entry[2][4] = {}, exit[2][4] = {};
-        mma16<Gate>(entry[0], entry[1], upTo, gate);
-        mma16<Gate>(exit[0], exit[1], behind, gate);
-        uint32 address = fragmentAddress(stage, step);
-        FragmentA q = loadRows(address), k = loadRows(address + kKeyTile), a, e, back;
+        const uint32 address = fragmentAddress(stage, step);
+        const ChannelFactors* of = own + step * 8;
+        const FragmentB gate = loadGates(stage, step);
+        float sums[2][4] = {};
+        mma16<Gate>(sums[0], sums[1], upTo, gate);
+        FragmentA x = loadRows(address + kKeyTile), a, e, back;
 #pragma unroll
-        for (int half = 0; half < 2; ++half) {
-          const ChannelFactors& f = own[step * 8 + half * 4];
-#pragma unroll
-          for (int i = half * 2; i < half * 2 + 2; ++i) {
-            const float *in = entry[half] + i % 2 * 2, *out = exit[half] + i % 2 * 2;
-            float2 x = unpack(q.r[i]), y = unpack(k.r[i]);
-            x.x *= exp2(in[0] * kLog2E), x.y *= exp2(in[1] * kLog2E);
-            y.x *= exp2(out[0] * kLog2E), y.y *= exp2(out[1] * kLog2E);
-            queries[4 * kKeyPanels - 4 + within].r[i] = pack<Element>(x.x, x.y);
-            a.r[i] = pack<bf16>(x.x, x.y);
-            q.r[i] = pack<Element>(x.x * f.before[0], x.y * f.before[1]);
-            e.r[i] = pack<Element>(y.x, y.y);
-            back.r[i] = pack<bf16>(y.x * f.back[0], y.y * f.back[1]);
-            k.r[i] = pack<Element>(y.x * f.after[0], y.y * f.after[1]);
-          }
+        for (int i = 0; i < 4; ++i) {
+          const ChannelFactors& f = of[i / 2 * 4];
+          float* sum = sums[i / 2] + i % 2 * 2;
+          const float2 first = unpack<f16>(f.first), span = unpack<f16>(f.span);
+          sum[0] = sum[0] * kLog2E + first.x, sum[1] = sum[1] * kLog2E + first.y;
+          float2 k = unpack<Element>(x.r[i]);
+          k.x *= exp2(span.x - sum[0]), k.y *= exp2(span.y - sum[1]);
+          e.r[i] = pack<Element>(k.x, k.y);
+          back.r[i] = multiplyPacked<bf16>(pack<bf16>(k.x, k.y), f.back);
+          x.r[i] = multiplyPacked<Element>(e.r[i], f.after);
         }
-        mma16<bf16>(scores[0], scores[1], a, asColumns(back));
-        storeMatrix4(address, q.r[0], q.r[1], q.r[2], q.r[3]);
-        storeMatrix4(address + kKeyTile, k.r[0], k.r[1], k.r[2], k.r[3]);
+        storeMatrix4(address + kKeyTile, x.r[0], x.r[1], x.r[2], x.r[3]);
         storeMatrix4(address + V::kGateOffset, e.r[0], e.r[1], e.r[2], e.r[3]);
+        if constexpr (V::kReadsBefore) {
+#pragma unroll
+          for (int i = 0; i < 8; ++i)
+            sums[i / 4][i % 4] = 0.0f;
+          mma16<Gate>(sums[0], sums[1], before, gate);
+        }
+        x = loadRows(address);
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+          const ChannelFactors& f = of[i / 2 * 4];
+          float* sum = sums[i / 2] + i % 2 * 2;
+          if constexpr (V::kReadsBefore) {
+            const float2 first = unpack<f16>(f.first);
+            sum[0] = sum[0] * kLog2E + first.x, sum[1] = sum[1] * kLog2E + first.y;
+          }
+          float2 q = unpack<Element>(x.r[i]);
+          q.x *= exp2(sum[0]), q.y *= exp2(sum[1]);
+          const uint32 query = pack<Element>(q.x, q.y);
+          queries[kKept - kAtOnce + within].r[i] = query;
+          a.r[i] = pack<bf16>(q.x, q.y);
+          x.r[i] = multiplyPacked<Element>(query, f.before);
+        }
+        storeMatrix4(address, x.r[0], x.r[1], x.r[2], x.r[3]);
+        mma16<bf16>(scores[0], scores[1], a, asColumns(back));
       }
     }
   }
 
   /// The scores of this warp's sub-chunk by the earlier sub-chunk `part`.
   __device__ __forceinline__ void scoreEarlier(float (&scores)[2][4],
-                                               const FragmentA (&queries)[4 * kKeyPanels],
+                                               const FragmentA (&queries)[kSteps + kSteps % 2],
                                                int stage, int part) const {
 #pragma unroll
     for (int step = 0; step < kSteps; ++step) {
@@ -271,7 +310,7 @@ template <class V> struct HopperChannelScan : HopperScan<V> {
   }
 
   /// The queries once more decayed by the sub-chunk `part`.
-  __device__ __forceinline__ void decayQueries(FragmentA (&queries)[4 * kKeyPanels],
+  __device__ __forceinline__ void decayQueries(FragmentA (&queries)[kSteps + kSteps % 2],
                                                int part) const {
 #pragma unroll
     for (int step = 0; step < kSteps; ++step)
@@ -288,42 +327,50 @@ template <class V> struct HopperChannelScan : HopperScan<V> {
                  pack<Element>(sum[1][0], sum[1][1]), pack<Element>(sum[1][2], sum[1][3]));
   }
 
-  /// What the state needs of every chunk: decayed queries and keys, scores, the chunk's decay.
-  __device__ __forceinline__ void transform() const {
-    constexpr int kBarrier = 1;
-#pragma unroll 1
-    for (int chunk = 0; chunk < chunks; ++chunk) {
-      int stage = chunk % V::kStages, buffer = chunk % V::kScoreBuffers;
-      full(stage).wait(chunk / V::kStages & 1);
-      int strong = sumGates(stage);
-      syncWarpgroup(kBarrier);
-      findFactors(chunk, strong);
-      float own[2][4] = {};
-      if (strong)
-        scoreStrong(own, stage, strong);
-      FragmentA queries[4 * kKeyPanels];
-      decayRows(queries, own, stage);
-      // Entries above the diagonal may be large.
+  /// What the state needs of a chunk: decayed queries and keys, scores, the chunk's decay.
+  __device__ __forceinline__ void transformChunk(int chunk) const {
+    int stage = chunk % V::kStages, buffer = chunk % V::kScoreBuffers;
+    full(stage).wait(chunk / V::kStages & 1);
+    int strong = sumGates(stage);
+    meetTransformer();
+    findFactors(chunk, strong);
+    float own[2][4] = {};
+    if (strong)
+      scoreStrong(own, stage, strong);
+    FragmentA queries[kSteps + kSteps % 2];
+    decayRows(queries, own, stage);
+    // Entries above the diagonal may be large.
 #pragma unroll
-      for (int n = 0; n < 2; ++n)
+    for (int n = 0; n < 2; ++n)
 #pragma unroll
-        for (int e = 0; e < 4; ++e) {
-          int i = lane / 4 + e / 2 * 8, j = n * 8 + lane % 4 * 2 + e % 2;
-          own[n][e] = j <= i - int(V::kReadsBefore) ? own[n][e] : 0.0f;
-        }
-      consumed(buffer).wait(~(chunk / V::kScoreBuffers) & 1);
-      storeScores(own, buffer, warp);
-      syncWarpgroup(kBarrier);
-#pragma unroll 1
-      for (int part = warp - 1; part >= 0; --part) {
-        float earlier[2][4] = {};
-        scoreEarlier(earlier, queries, stage, part);
-        storeScores(earlier, buffer, part);
-        if (part > 0)
-          decayQueries(queries, part);
+      for (int e = 0; e < 4; ++e) {
+        int i = lane / 4 + e / 2 * 8, j = n * 8 + lane % 4 * 2 + e % 2;
+        own[n][e] = j <= i - int(V::kReadsBefore) ? own[n][e] : 0.0f;
       }
-      fenceAsyncProxy();
-      this->arriveWarp(scored(buffer));
+    // The other transformer's scores come between.
+    scored(buffer).wait(~(chunk / V::kScoreBuffers) & 1);
+    consumed(buffer).wait(~(chunk / V::kScoreBuffers) & 1);
+    storeScores(own, buffer, warp);
+    meetTransformer();
+#pragma unroll 1
+    for (int part = warp - 1; part >= 0; --part) {
+      float earlier[2][4] = {};
+      scoreEarlier(earlier, queries, stage, part);
+      storeScores(earlier, buffer, part);
+      if (part > 0)
+        decayQueries(queries, part);
+    }
+    fenceAsyncProxy();
+    this->arriveWarp(scored(buffer));
+  }
+
+  __device__ __forceinline__ void transform() const {
+#pragma unroll 1
+    for (int chunk = transformer; chunk < chunks; chunk += V::kTransformers) {
+      // Addresses that are the same for every chunk would take the registers of what is not.
+      int zero;
+      asm volatile("mov.u32 %0, 0;" : "=r"(zero));
+      HopperChannelScan{args, shared + zero}.transformChunk(chunk);
     }
   }
 
@@ -340,19 +387,20 @@ template <class V> struct HopperChannelScan : HopperScan<V> {
       uint32 q = sharedAddress(query(stage)), k = sharedAddress(key(stage));
       uint32 p = sharedAddress(scores(buffer));
       const char* values = value(stage) + group * kPanel;
+      constexpr int kAtOnce = V::kK > 128 || kGroups == 1 ? 8 : 4;
       float out[8][4] = {};
-      // In parts: more than two panels of the rounded state find no room.
+      // In parts: all of the rounded state finds no room.
 #pragma unroll
-      for (int first = 0; first < kSteps; first += 8) {
+      for (int first = 0; first < kSteps; first += kAtOnce) {
         if (first > 0)
           wgmmaWait<0>();
-        FragmentA old[8];
+        FragmentA old[kAtOnce];
 #pragma unroll
-        for (int step = first; step < first + 8 && step < kSteps; ++step)
+        for (int step = first; step < first + kAtOnce && step < kSteps; ++step)
           old[step - first] = F::fromAccumulator(state[step / 4], step % 4);
         wgmmaFence();
 #pragma unroll
-        for (int step = first; step < first + 8 && step < kSteps; ++step)
+        for (int step = first; step < first + kAtOnce && step < kSteps; ++step)
           wgmma<Along::contraction>(Element{}, out, old[step - first],
                                     panelDescriptor(q + step / 4 * kPanel + step % 4 * 32));
         wgmmaCommit();
@@ -390,7 +438,7 @@ template <class V> struct HopperChannelScan : HopperScan<V> {
     }
     if (auto last = V::template finalState<0>(args, this->sequence, this->head))
       this->eachStateElement(state, group, [&](int d, int v, float& s) {
-        last(d, v) = fromFloat<typename V::template State<0>>(s);
+        last(d, v) = fromFloat<typename V::template State<0>>(s * exp2(carry(chunks)[d]));
       });
   }
 
@@ -404,7 +452,10 @@ template <class V> struct HopperChannelScan : HopperScan<V> {
         scored(buffer).init(4);
         consumed(buffer).init(4 * kGroups);
       }
+      carried().init(kParts);
     }
+    for (int d = threadIdx.x; d < V::kK; d += blockDim.x)
+      carry(0)[d] = 0.0f;
     // Scores of later sub-chunks stay zero.
     for (int i = threadIdx.x * 16; i < V::kScoreBuffers * kPanel; i += blockDim.x * 16)
       *reinterpret_cast<uint4*>(scores(0) + i) = make_uint4(0, 0, 0, 0);
@@ -426,12 +477,12 @@ template <class V> struct HopperChannelScan : HopperScan<V> {
                                                2 * kKeyTile, V::kV - this->tile * V::kBlockV);
       else
         this->template copyOperand<V::kK>(V::gateTensor(args), 0, V::kGateOffset);
-    } else if (role == 1) {
-      raiseRegisters<V::kScoreRegisters>();
+    } else if (role <= V::kTransformers) {
+      lowerRegisters<V::kScoreRegisters>();
       transform();
     } else {
       raiseRegisters<V::kStateRegisters>();
-      advance(role - 2);
+      advance(role - 1 - V::kTransformers);
     }
   }
 };

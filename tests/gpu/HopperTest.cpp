@@ -23,6 +23,21 @@ constexpr const char* beforeText = R"(variant read_before(K, V) {
   S <- exp(g) * S + k * v
 })";
 
+/// Norms, factors of keys and queries, a decay, a normaliser, and an output of several parts.
+constexpr const char* normalisedName = "normalised";
+constexpr const char* normalisedText = R"(variant normalised(K, V) {
+  input  q[K], k[K], v[V], a, b, g in log
+  param  w[K]
+  const  scale = 1 / sqrt(K)
+  let    fq = sigmoid(a) * l2norm(q * w)
+  let    fk = sigmoid(b) * softmax(k)
+  let    fv = silu(v)
+  state  S[K, V], n[K]
+  S <- exp(g) * S + fk * fv
+  n <- exp(g) * n + fk
+  output o[V] = scale * (fq @ S) / max(abs(fq @ n), 1) + a
+})";
+
 class Hopper : public GpuTest, public testing::WithParamInterface<const char*> {
 protected:
   void SetUp() override {
@@ -33,6 +48,7 @@ protected:
       GTEST_SKIP() << "this GPU is no sm_90a";
     addVariant(plainName, plainText);
     addVariant(beforeName, beforeText);
+    addVariant(normalisedName, normalisedText);
   }
 
   /// A case for every blockV and number of stages, changed by `change`.
@@ -63,14 +79,25 @@ TEST_P(Hopper, Dims) {
   const bool gates = variantNamed(GetParam()).plan.scan->decay == DecayKind::vector;
   expectAll([&](std::vector<Case>& cases, Case one) {
     for (DType dtype : {DType::bf16, DType::f16})
-      for (int K : {16, 32, 64, 80, 96, 128, 192, 256})
-        for (int V : {8, 32, 64, 96, 128, 192, 256})
-          if ((one.tile->blockV == 64 || (V > 64 && K <= 128)) &&
-              (!gates || K <= (one.tile->stages == 2 ? 192 : 128))) {
-            one.dtype = dtype;
-            one.K = K, one.V = V;
-            cases.push_back(one);
-          }
+      for (auto [K, V] : {std::pair{16, 8},
+                          {32, 32},
+                          {64, 64},
+                          {80, 96},
+                          {96, 96},
+                          {128, 32},
+                          {128, 192},
+                          {192, 64},
+                          {192, 192},
+                          {64, 256},
+                          {256, 256}})
+        if (K > (gates ? 192 : 256))
+          continue;
+        else if (K > 128 ? one.tile->blockV == 64 && one.tile->stages == 2
+                         : one.tile->blockV == 64 || V > 64) {
+          one.dtype = dtype;
+          one.K = K, one.V = V;
+          cases.push_back(one);
+        }
   });
 }
 
@@ -138,7 +165,8 @@ TEST_P(Hopper, ManyChunks) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Gpu, Hopper,
-                         testing::Values("retnet", "simple_gla", "mamba2", plainName, "gla",
+                         testing::Values("retnet", "simple_gla", "mamba2", plainName,
+                                         "linear_attention", "lightning", normalisedName, "gla",
                                          beforeName),
                          [](const auto& info) { return std::string(info.param); });
 
