@@ -22,10 +22,9 @@ void HopperScanEmitter::layOutChannels(SharedLayout& room) {
   constexpr std::size_t factorBytes = 20;  // ChannelFactors of two channels
   constexpr int outputRow = 32;
   outputOffset = room.take(std::size_t(tile.blockV / 16) * outputTokens * outputRow);
-  factorOffset = room.take(channelTransformers * parts * (K / 2) * factorBytes);
-  partOffset = room.take(channelTransformers * parts * K * (sizeof(float) + 2));
-  decayOffset = room.take((channelTransformers + 1) * K * sizeof(float));
-  carryOffset = room.take(2 * K * sizeof(float));
+  factorOffset = room.take(parts * (K / 2) * factorBytes);
+  partOffset = room.take(parts * K * (sizeof(float) + 2));
+  decayOffset = room.take(3 * K * sizeof(float));
 }
 
 void HopperScanEmitter::writeChannelConstants(Text& text) const {
@@ -37,12 +36,9 @@ void HopperScanEmitter::writeChannelConstants(Text& text) const {
   constant("kLoadRegisters", 32);
   constant("kScoreRegisters", wide ? 80 : 120);
   constant("kStateRegisters", wide ? 144 : 216);
-  constant("kTransformers", channelTransformers);
-  constant("kScoreBuffers", scoreBuffers);
   constant("kGateOffset", gateOffset);
   constant("kPartOffset", partOffset);
   constant("kDecayOffset", decayOffset);
-  constant("kCarryOffset", carryOffset);
   text.line("  using Gate = ", cudaType(signature.dtypes[gate]), ";");
   text.line("  static constexpr bool kReadsBefore = ", form.readsBefore ? "true" : "false", ";");
 }

@@ -168,12 +168,12 @@ void HopperScanEmitter::layOut() {
   constexpr int factorBytes = (4 * hopperChunk + 4) * int(sizeof(float));  // Factors
   int groups = tile.blockV / panelColumns;
   SharedLayout room;
-  int keyPanels = (dim(axes.key) + panelColumns - 1) / panelColumns;
+  keyPanels = (dim(axes.key) + panelColumns - 1) / panelColumns;
   gateOffset = panel * (2 * keyPanels + groups);
   stageBytes = gateOffset + (channels ? panel * keyPanels : 0);
-  scoreBuffers = channels ? 1 : 2;
+  scoreTiles = channels ? keyPanels : 2;  // One for each, or two in turns.
   room.take(std::size_t(stageBytes) * tile.stages);
-  scoreOffset = room.take(std::size_t(scoreBuffers) * panel);
+  scoreOffset = room.take(std::size_t(scoreTiles) * panel);
   if (channels) {
     layOutChannels(room);
   } else {
@@ -185,10 +185,10 @@ void HopperScanEmitter::layOut() {
   // HopperNormaliser::Room
   normaliserOffset =
       room.take(form.normaliser < 0 ? 0 : sizeof(float) * (3 * dim(axes.key) + 5 * hopperChunk));
-  barrierOffset = room.take(sizeof(std::uint64_t) * (2 * tile.stages + 2 * scoreBuffers + 1));
+  barrierOffset = room.take(sizeof(std::uint64_t) * (2 * tile.stages + 2 * scoreTiles));
   // The driver aligns shared memory to less than the period of the swizzle.
   kernel.sharedBytes = room.size() + period - 128;
-  kernel.threads = 128 * (1 + groups + (channels ? channelTransformers : 1));
+  kernel.threads = 128 * (1 + groups + (channels ? keyPanels : 1));
   kernel.tilesPerHead = (dim(axes.value) + tile.blockV - 1) / tile.blockV;
   if (form.normaliser >= 0 && kernel.tilesPerHead > 1)
     kernel.sharedStates.push_back(form.normaliser);

@@ -10,8 +10,6 @@
 namespace lathe::cuda {
 
 constexpr int hopperChunk = 64, panelColumns = 64;
-/// Warpgroups that decay the tiles of a scan with a decay of every channel, in turns.
-constexpr int channelTransformers = 2;
 
 /// A loaded tensor, as it is or as the row program makes it in its place, times scalars of the
 /// token.
@@ -66,8 +64,9 @@ private:
   int output = -1;
   std::vector<int> states;
   int stageBytes = 0, scoreOffset = 0, outputOffset = 0, factorOffset = 0, slotOffset = 0,
-      barrierOffset = 0, normaliserOffset = 0, scoreBuffers = 2;
-  int gateOffset = 0, partOffset = 0, decayOffset = 0, carryOffset = 0;  ///< With `channels`.
+      barrierOffset = 0, normaliserOffset = 0;
+  int keyPanels = 0, scoreTiles = 2;
+  int gateOffset = 0, partOffset = 0, decayOffset = 0;  ///< With `channels`.
 };
 
 }  // namespace lathe::cuda

@@ -57,6 +57,14 @@ enum class Along { contraction, columns };
                  : LATHE_ACCUMULATOR_OPERANDS                                                      \
                  : "l"(a), "l"(b), "r"(accumulate));                                               \
   }                                                                                                \
+  /** c += A B with A[m][k] = tile[k][m]. */                                                       \
+  template <Along ALONG>                                                                           \
+  __device__ __forceinline__ void wgmmaTransposed(T, float(&c)[8][4], uint64 a, uint64 b) {        \
+    asm volatile("wgmma.mma_async.sync.aligned.m64n64k16.f32." NAME "." NAME " " LATHE_ACCUMULATOR \
+                 ", %32, %33, 1, 1, 1, 1, %34;"                                                    \
+                 : LATHE_ACCUMULATOR_OPERANDS                                                      \
+                 : "l"(a), "l"(b), "n"(ALONG == Along::columns));                                  \
+  }                                                                                                \
   /** c += A B with A in registers. */                                                             \
   template <Along ALONG>                                                                           \
   __device__ __forceinline__ void wgmma(T, float(&c)[8][4], const FragmentA& a, uint64 b) {        \
