@@ -19,12 +19,12 @@ int HopperScanEmitter::gateOperand() const {
 
 void HopperScanEmitter::layOutChannels(SharedLayout& room) {
   const std::size_t K = dim(axes.key);
-  constexpr std::size_t factorBytes = 20;  // ChannelFactors of two channels
+  constexpr std::size_t factorBytes = 20;  // WideChunks::Factors
   constexpr int outputRow = 32;
   outputOffset = room.take(std::size_t(tile.blockV / 16) * outputTokens * outputRow);
   factorOffset = room.take(parts * (K / 2) * factorBytes);
   partOffset = room.take(parts * K * (sizeof(float) + 2));
-  decayOffset = room.take(3 * K * sizeof(float));
+  decayOffset = room.take(5 * K * sizeof(float) + 2 * keyPanels * sizeof(int));
 }
 
 void HopperScanEmitter::writeChannelConstants(Text& text) const {

@@ -321,7 +321,9 @@ KernelSource HopperScanEmitter::emit() {
                                         "templates/kernels/scan_sm90.cuh"};
   if (channels)
     templates.insert(templates.end(),
-                     {"templates/device/packed.cuh", "templates/kernels/scan_sm90_channels.cuh"});
+                     {"templates/device/packed.cuh", "templates/kernels/channel_tiles.cuh",
+                      "templates/kernels/scan_sm90_wide.cuh",
+                      "templates/kernels/scan_sm90_channels.cuh"});
   kernel.text = assemble(plan, kernel, templates, variant,
                          std::string("lathe::Hopper") + (channels ? "Channel" : "") +
                              "Scan<lathe::Variant>{args, lathe::alignShared<1024>(shared)}.run();",

@@ -1,0 +1,92 @@
+// What both ways to decay a chunk share (scan_sm90_channels.cuh, scan_sm90_wide.cuh): a warpgroup
+// for each panel of 64 channels, each of its warps with a sub-chunk of 16 tokens, its tiles as
+// fragments, and the sums of its gates.
+
+/// A fragment of ones where `inside` holds for a row and a column, else of zeros.
+template <class T, class Inside>
+__device__ __forceinline__ FragmentA onesWhere(int lane, Inside inside) {
+  FragmentA a;
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    int row = lane / 4 + i % 2 * 8, column = lane % 4 * 2 + i / 2 * 8;
+    a.r[i] = pack<T>(inside(row, column) ? 1.0f : 0.0f, inside(row, column + 1) ? 1.0f : 0.0f);
+  }
+  return a;
+}
+
+template <class V> struct ChannelTiles : HopperScan<V> {
+  using Base = HopperScan<V>;
+  using Gate = typename V::Gate;
+  using Base::kKeyPanels;
+  using Base::kPanel;
+  using Base::lane;
+  using Base::query;
+  using Base::shared;
+  using Base::warp;
+  static constexpr int kSteps = V::kK / 16;  ///< Of 16 channels.
+  static constexpr int kParts = V::kChunk / 16;
+  /// A gate below it decays all to nothing; the sums of 16 stay among the whole numbers of f16.
+  static constexpr float kLeastGate = -88.0f;
+  const int panel = int(threadIdx.x) / 128 - 1;
+  const int steps = V::kK % kPanelColumns ? min(4, kSteps - panel * 4) : 4;  ///< Of this panel.
+
+  __device__ __forceinline__ char* gates(int stage) const { return query(stage) + V::kGateOffset; }
+  __device__ __forceinline__ char* scores(int panel) const {
+    return shared + V::kScoreOffset + panel * kPanel;
+  }
+  __device__ __forceinline__ Barrier scored() const { return Base::barrier(2 * V::kStages); }
+  __device__ __forceinline__ Barrier consumed() const { return Base::barrier(2 * V::kStages + 1); }
+  /// By what the state of each channel shrinks before a chunk reads it, and in a wide chunk between
+  /// read and update. Scores are written when those of the chunk before are used up, so the other
+  /// room is free by the next chunk.
+  __device__ __forceinline__ float* decayBefore(int chunk) const {
+    return reinterpret_cast<float*>(shared + V::kDecayOffset) + chunk % 2 * V::kK;
+  }
+  __device__ __forceinline__ float* decayWithin(int chunk) const {
+    return decayBefore(chunk) + 2 * V::kK;
+  }
+  /// By what the state of each channel shrinks behind the last chunk.
+  __device__ __forceinline__ float* decayBehind() const { return decayBefore(0) + 4 * V::kK; }
+  /// Whether a chunk is wide.
+  __device__ __forceinline__ int& wide(int chunk, int panel) const {
+    return reinterpret_cast<int*>(decayBefore(0) + 5 * V::kK)[chunk % 2 * kKeyPanels + panel];
+  }
+  /// The sum of the gates of each channel over a sub-chunk, in log2 units.
+  __device__ __forceinline__ float* partGates(int part) const {
+    return reinterpret_cast<float*>(shared + V::kPartOffset) + part * V::kK;
+  }
+  __device__ __forceinline__ float2 partGates(int part, int pair) const {
+    return *reinterpret_cast<const float2*>(partGates(part) + pair * 2);
+  }
+  /// The warps of a panel.
+  __device__ __forceinline__ void meet() const { syncWarpgroup(1 + panel); }
+
+  /// Where a lane's row of a fragment of 16 x 16 of this warp's sub-chunk and panel lies in a
+  /// stage's queries, for ldmatrix and stmatrix.
+  __device__ __forceinline__ uint32 fragmentAddress(int stage, int step) const {
+    return (sharedAddress(query(stage) + panel * kPanel) +
+            panelOffset(warp * 16 + lane % 16, lane / 16)) ^
+           step * 32;
+  }
+  __device__ __forceinline__ FragmentB loadGates(int stage, int step) const {
+    FragmentB b;
+    loadMatrix4Transposed(b.r, fragmentAddress(stage, step) + V::kGateOffset);
+    // The logarithm of zero times zero would be no number.
+#pragma unroll
+    for (int i = 0; i < 4; ++i)
+      b.r[i] = maximumPacked<Gate>(b.r[i], pack<Gate>(kLeastGate, kLeastGate));
+    return b;
+  }
+  static __device__ __forceinline__ FragmentA loadRows(uint32 address) {
+    FragmentA a;
+    loadMatrix4(a.r, address);
+    return a;
+  }
+  static __device__ __forceinline__ void storeRows(uint32 address, const FragmentA& a) {
+    storeMatrix4(address, a.r[0], a.r[1], a.r[2], a.r[3]);
+  }
+  /// Rows as the columns of a B operand.
+  static __device__ __forceinline__ FragmentB asColumns(const FragmentA& a) {
+    return {{a.r[0], a.r[2], a.r[1], a.r[3]}};
+  }
+};
