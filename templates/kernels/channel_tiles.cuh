@@ -45,8 +45,8 @@ template <class V> struct ChannelTiles : HopperScan<V> {
   __device__ __forceinline__ float* decayWithin(int chunk) const {
     return decayBefore(chunk) + 2 * V::kK;
   }
-  /// By what the state of each channel shrinks behind the last chunk.
-  __device__ __forceinline__ float* decayBehind() const { return decayBefore(0) + 4 * V::kK; }
+  /// The sum of the gates of each channel since the reference of the state, in log2 units.
+  __device__ __forceinline__ float* behind() const { return decayBefore(0) + 4 * V::kK; }
   /// Whether a chunk is wide.
   __device__ __forceinline__ int& wide(int chunk, int panel) const {
     return reinterpret_cast<int*>(decayBefore(0) + 5 * V::kK)[chunk % 2 * kKeyPanels + panel];

@@ -158,44 +158,47 @@ template <class V> struct HopperChannelScan : WideChunks<V> {
                    pack<Element>(sum[n + 1][2], sum[n + 1][3]));
   }
 
-  /// Writes a decay of this lane's two channels.
-  __device__ __forceinline__ void writeDecay(float* to, float2 gates) const {
-    if (warp == 0 && lane < steps * 8)
-      *reinterpret_cast<float2*>(to + (panel * 32 + lane) * 2) =
-          make_float2(exp2(gates.x), exp2(gates.y));
+  /// How the state shrinks from its reference to that of the chunk, and the gates from there to the
+  /// end of the chunk: `excess` where the chunk is wide. By one warp of the panel.
+  __device__ __forceinline__ void joinChunk(int chunk, bool wide, float2 excess) const {
+    if (lane == 0)
+      this->wide(chunk, panel) = wide;
+    if (lane >= steps * 8)
+      return;
+    const int pair = panel * 32 + lane;
+    float2& behind = *reinterpret_cast<float2*>(this->behind() + pair * 2);
+    float2 before = behind;
+    if (!wide) {
+      const float2 first = partGates(0, pair), second = partGates(1, pair),
+                   third = partGates(2, pair), fourth = partGates(3, pair);
+      before.x += first.x + second.x, before.y += first.y + second.y;
+      excess = make_float2(third.x + fourth.x, third.y + fourth.y);
+    }
+    *reinterpret_cast<float2*>(this->decayBefore(chunk) + pair * 2) =
+        make_float2(exp2(before.x), exp2(before.y));
+    behind = excess;
   }
 
   /// What the state needs of every chunk: decayed queries and keys, scores, decays.
   __device__ __forceinline__ void transform() const {
-    float2 behind = make_float2(0.0f, 0.0f);  // The gates since the reference of the state.
 #pragma unroll 1
     for (int chunk = 0; chunk < chunks; ++chunk) {
       int stage = chunk % V::kStages;
       full(stage).wait(chunk / V::kStages & 1);
       float sums[4][2][4];
-      const bool wide = sumGates(sums, stage);
-      if (wide) {
-        writeDecay(this->decayBefore(chunk), behind);
-        behind = this->decayWide(chunk, stage);
+      if (sumGates(sums, stage)) {
+        const float2 excess = this->decayWide(chunk, stage);
+        if (warp == 0)
+          joinChunk(chunk, true, excess);
       } else {
-        float2 part[kParts] = {};
-        if (warp == 0 && lane < steps * 8)
-#pragma unroll
-          for (int i = 0; i < kParts; ++i)
-            part[i] = partGates(i, panel * 32 + lane);
-        writeDecay(this->decayBefore(chunk), make_float2(behind.x + (part[0].x + part[1].x),
-                                                         behind.y + (part[0].y + part[1].y)));
-        behind = make_float2(part[2].x + part[3].x, part[2].y + part[3].y);
+        if (warp == 0)
+          joinChunk(chunk, false, {});
         FragmentA queries[4];
         decayTiles(queries, sums, stage);
         fenceAsyncProxy();
         this->meet();
         scoreChunk(queries, chunk, stage);
       }
-      if (warp == 0 && lane == 0)
-        this->wide(chunk, panel) = wide;
-      if (chunk + 1 == chunks)
-        writeDecay(this->decayBehind(), behind);
       fenceAsyncProxy();
       this->arriveWarp(scored());
     }
@@ -296,7 +299,7 @@ template <class V> struct HopperChannelScan : WideChunks<V> {
     }
     if (auto last = V::template finalState<0>(args, this->sequence, this->head))
       this->eachStateElement(state, group, [&](int d, int v, float& s) {
-        last(d, v) = fromFloat<typename V::template State<0>>(s * this->decayBehind()[d]);
+        last(d, v) = fromFloat<typename V::template State<0>>(s * exp2(this->behind()[d]));
       });
   }
 
@@ -310,7 +313,7 @@ template <class V> struct HopperChannelScan : WideChunks<V> {
       consumed().init(4 * kGroups);
     }
     for (int d = threadIdx.x; d < V::kK; d += blockDim.x)
-      this->decayBehind()[d] = 1.0f;
+      this->behind()[d] = 0.0f;
     __syncthreads();
   }
 
