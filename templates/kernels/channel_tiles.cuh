@@ -23,6 +23,8 @@ template <class V> struct ChannelTiles : HopperScan<V> {
   using Base::query;
   using Base::shared;
   using Base::warp;
+  /// A warp of each panel passes the decays over a segment on.
+  using States = SegmentStates<4 * Base::kGroups, kKeyPanels, kKeyPanels, V::kK>;
   static constexpr int kSteps = V::kK / 16;  ///< Of 16 channels.
   static constexpr int kParts = V::kChunk / 16;
   /// A gate below it decays all to nothing; the sums of 16 stay among the whole numbers of f16.
@@ -88,5 +90,35 @@ template <class V> struct ChannelTiles : HopperScan<V> {
   /// Rows as the columns of a B operand.
   static __device__ __forceinline__ FragmentB asColumns(const FragmentA& a) {
     return {{a.r[0], a.r[2], a.r[1], a.r[3]}};
+  }
+
+  /// Sums the gates of this warp's sub-chunk, in log2 units: all of them for the other warps to
+  /// see, and for each token those that `some` has ones for. Returns this thread's least sum of
+  /// all.
+  __device__ __forceinline__ float sumGates(float (&sums)[4][2][4], const FragmentA& some,
+                                            int stage) const {
+    const FragmentA all = onesWhere<Gate>(lane, [](int, int) { return true; });
+    float least = 0.0f;
+#pragma unroll
+    for (int step = 0; step < 4; ++step) {
+      if (step >= steps)
+        break;
+      const FragmentB gate = loadGates(stage, step);
+      float total[2][4] = {};
+#pragma unroll
+      for (int i = 0; i < 8; ++i)
+        sums[step][i / 4][i % 4] = 0.0f;
+      mma16<Gate>(total[0], total[1], all, gate);
+      mma16<Gate>(sums[step][0], sums[step][1], some, gate);
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        float2 of = make_float2(total[half][0] * kLog2E, total[half][1] * kLog2E);
+        least = fminf(least, fminf(of.x, of.y));
+        if (lane < 4)
+          *reinterpret_cast<float2*>(partGates(warp) + panel * kPanelColumns + step * 16 +
+                                     half * 8 + lane * 2) = of;
+      }
+    }
+    return least;
   }
 };

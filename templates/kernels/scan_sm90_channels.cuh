@@ -15,13 +15,12 @@
 template <class T> constexpr float widestPart = 48.0f;
 template <> constexpr float widestPart<f16> = 6.0f;
 
-template <class V> struct HopperChannelScan : WideChunks<V> {
-  using Base = WideChunks<V>;
+template <class V> struct HopperChannelScan : ChannelSweep<V> {
+  using Base = ChannelSweep<V>;
   using Element = typename V::Element;
   using Gate = typename V::Gate;
   using F = Fragments<Element>;
   using Base::args;
-  using Base::chunks;
   using Base::consumed;
   using Base::empty;
   using Base::fragmentAddress;
@@ -41,10 +40,12 @@ template <class V> struct HopperChannelScan : WideChunks<V> {
   using Base::query;
   using Base::scored;
   using Base::scores;
+  using Base::segment;
   using Base::steps;
   using Base::storeRows;
   using Base::value;
   using Base::warp;
+  using typename Base::States;
   static constexpr int kLoaders = 4;
   const bool later = warp >= kParts / 2;  ///< Than the middle of the chunk.
 
@@ -54,35 +55,6 @@ template <class V> struct HopperChannelScan : WideChunks<V> {
     return onesWhere<Gate>(lane, [&](int row, int column) {
       return later ? column < row + int(ofLater) : column > row - int(!ofLater);
     });
-  }
-
-  /// Sums the gates of this warp's sub-chunk: all of them for the other warps, and for each token
-  /// those to the middle. Returns whether the chunk is wide.
-  __device__ __forceinline__ bool sumGates(float (&sums)[4][2][4], int stage) const {
-    const FragmentA all = onesWhere<Gate>(lane, [](int, int) { return true; });
-    const FragmentA some = toMiddle(true);
-    float least = 0.0f;
-#pragma unroll
-    for (int step = 0; step < 4; ++step) {
-      if (step >= steps)
-        break;
-      const FragmentB gate = loadGates(stage, step);
-      float total[2][4] = {};
-#pragma unroll
-      for (int i = 0; i < 8; ++i)
-        sums[step][i / 4][i % 4] = 0.0f;
-      mma16<Gate>(total[0], total[1], all, gate);
-      mma16<Gate>(sums[step][0], sums[step][1], some, gate);
-#pragma unroll
-      for (int half = 0; half < 2; ++half) {
-        float2 of = make_float2(total[half][0] * kLog2E, total[half][1] * kLog2E);
-        least = fminf(least, fminf(of.x, of.y));
-        if (lane < 4)
-          *reinterpret_cast<float2*>(partGates(warp) + panel * kPanelColumns + step * 16 +
-                                     half * 8 + lane * 2) = of;
-      }
-    }
-    return anyOfWarpgroup(1 + panel, least < -widestPart<Element>);
   }
 
   /// Decays the queries and keys of this warp's sub-chunk, and keeps the queries.
@@ -179,37 +151,41 @@ template <class V> struct HopperChannelScan : WideChunks<V> {
     behind = excess;
   }
 
-  /// What the state needs of every chunk: decayed queries and keys, scores, decays.
+  /// What the state needs of every chunk of the walk: decayed queries and keys, scores, decays.
   __device__ __forceinline__ void transform() const {
+    this->sweepTiles();
 #pragma unroll 1
-    for (int chunk = 0; chunk < chunks; ++chunk) {
-      int stage = chunk % V::kStages;
-      full(stage).wait(chunk / V::kStages & 1);
+    for (int walked = 0; walked < segment.chunks; ++walked) {
+      int round = segment.swept + walked, stage = round % V::kStages;
+      full(stage).wait(round / V::kStages & 1);
       float sums[4][2][4];
-      if (sumGates(sums, stage)) {
-        const float2 excess = this->decayWide(chunk, stage);
+      const float least = this->sumGates(sums, toMiddle(true), stage);
+      if (anyOfWarpgroup(1 + panel, least < -widestPart<Element>)) {
+        const float2 excess = this->decayWide(walked, stage);
         if (warp == 0)
-          joinChunk(chunk, true, excess);
+          joinChunk(walked, true, excess);
       } else {
         if (warp == 0)
-          joinChunk(chunk, false, {});
+          joinChunk(walked, false, {});
         FragmentA queries[4];
         decayTiles(queries, sums, stage);
         fenceAsyncProxy();
         this->meet();
-        scoreChunk(queries, chunk, stage);
+        scoreChunk(queries, walked, stage);
       }
       fenceAsyncProxy();
       this->arriveWarp(scored());
     }
+    if (segment.count > 1 && segment.last() && warp == 0)
+      this->states(0).close();
   }
 
   /// Eight channels at a time, which the others make room for: all addresses at once would take
   /// more registers than the walk through the sequence.
   __device__ __forceinline__ void loadState(float (&state)[kKeyPanels][8][4], int group) const {
     const auto initial = V::template initialState<0>(args, this->sequence, this->head);
-    if (!initial)
-      return;
+    if (!initial && segment.swept == 0)
+      return;  // It is zero.
     const int column = this->tile * V::kBlockV + group * kPanelColumns + warp * 16 + lane / 4;
     constexpr int kPieces = kKeyPanels * 8;
 #pragma unroll 1
@@ -222,7 +198,8 @@ template <class V> struct HopperChannelScan : WideChunks<V> {
 #pragma unroll
       for (int e = 0; e < 4; ++e) {
         const int d = piece * 8 + lane % 4 * 2 + e % 2, v = column + e / 2 * 8;
-        state[kKeyPanels - 1][7][e] = d < V::kK && v < V::kV ? toFloat(initial(d, v)) : 0.0f;
+        state[kKeyPanels - 1][7][e] =
+            initial && d < V::kK && v < V::kV ? toFloat(initial(d, v)) : 0.0f;
       }
     }
   }
@@ -238,17 +215,58 @@ template <class V> struct HopperChannelScan : WideChunks<V> {
     }
   }
 
-  /// 64 columns of V through the whole sequence.
+  /// S^T += V^T e, to be waited for.
+  __device__ __forceinline__ void addKeys(float (&state)[kKeyPanels][8][4], int stage,
+                                          int group) const {
+    const uint32 v = sharedAddress(value(stage) + group * kPanel), k = sharedAddress(key(stage));
+    wgmmaFence();
+#pragma unroll
+    for (int step = 0; step < kParts; ++step)
+#pragma unroll
+      for (int panel = 0; panel < kKeyPanels; ++panel)
+        wgmmaTransposed<Along::columns>(
+            Element{}, state[panel], panelDescriptor(v + step * 2 * kPanelGroup),
+            panelDescriptor(k + panel * kPanel + step * 2 * kPanelGroup));
+    wgmmaCommit();
+  }
+
+  /// The state at the start of the segment.
+  __device__ __forceinline__ void findState(float (&state)[kKeyPanels][8][4], int group,
+                                            const States& states) const {
+    if (!segment.last()) {
+#pragma unroll 1
+      for (int round = 0; round < segment.swept; ++round) {
+        scored().wait(round & 1);
+        addKeys(state, round % V::kStages, group);
+        wgmmaWait<0>();
+        this->arriveWarp(empty(round % V::kStages));
+      }
+      states.share(state, 0.0f);
+    }
+    loadState(state, group);
+    if (segment.index > 0)
+      states.join(state, [&](int index) {
+        const float* decay = states.vector(index) + lane % 4 * 2;
+        return [=](int n) {
+          return n * 8 < V::kK ? make_float2(loadFresh(decay + n * 8), loadFresh(decay + n * 8 + 1))
+                               : make_float2(0.0f, 0.0f);
+        };
+      });
+    if (!segment.last())
+      states.leave();
+  }
+
+  /// 64 columns of V through the segment.
   __device__ __forceinline__ void advance(int group) {
     float state[kKeyPanels][8][4] = {};
-    loadState(state, group);
+    const States states = this->states(group * 128 + warp * 32 + lane);
+    findState(state, group, states);
 #pragma unroll 1
-    for (int chunk = 0; chunk < chunks; ++chunk) {
-      int stage = chunk % V::kStages;
-      scored().wait(chunk & 1);
-      decayState(state, this->decayBefore(chunk), 0, kKeyPanels);
-      uint32 q = sharedAddress(query(stage)), k = sharedAddress(key(stage));
-      uint32 p = sharedAddress(scores(0));
+    for (int walked = 0; walked < segment.chunks; ++walked) {
+      int round = segment.swept + walked, stage = round % V::kStages;
+      scored().wait(round & 1);
+      decayState(state, this->decayBefore(walked), 0, kKeyPanels);
+      uint32 q = sharedAddress(query(stage)), p = sharedAddress(scores(0));
       uint32 v = sharedAddress(value(stage) + group * kPanel);
       constexpr int kAtOnce = 4;
       float out[8][4] = {};
@@ -271,8 +289,8 @@ template <class V> struct HopperChannelScan : WideChunks<V> {
       wgmmaWait<0>();
 #pragma unroll
       for (int panel = 0; panel < kKeyPanels; ++panel)
-        if (this->wide(chunk, panel))
-          decayState(state, this->decayWithin(chunk), panel, panel + 1);
+        if (this->wide(walked, panel))
+          decayState(state, this->decayWithin(walked), panel, panel + 1);
       wgmmaFence();
 #pragma unroll
       for (int panel = 0; panel < kKeyPanels; ++panel)
@@ -282,25 +300,29 @@ template <class V> struct HopperChannelScan : WideChunks<V> {
                                               panelDescriptor(v + step * 2 * kPanelGroup),
                                               panelDescriptor(p + panel * kPanel + step * 32));
       wgmmaCommit();
-      wgmmaFence();
-#pragma unroll
-      for (int step = 0; step < kParts; ++step)
-#pragma unroll
-        for (int panel = 0; panel < kKeyPanels; ++panel)
-          wgmmaTransposed<Along::columns>(
-              Element{}, state[panel], panelDescriptor(v + step * 2 * kPanelGroup),
-              panelDescriptor(k + panel * kPanel + step * 2 * kPanelGroup));
-      wgmmaCommit();
+      addKeys(state, stage, group);
       wgmmaWait<1>();
       this->arriveWarp(consumed());
-      this->writeOutput(out, chunk, stage, group);
+      const char* values = value(stage) + group * kPanel;
+      auto valueAt = [&](int n, int half, int e) {
+        int token = n * 8 + lane % 4 * 2 + e, column = warp * 16 + lane / 4 + half * 8;
+        return toFloat(*reinterpret_cast<const Element*>(values + panelOffset(token, column / 8) +
+                                                         column % 8 * 2));
+      };
+      this->writeOutput(out, valueAt, segment.chunk(round), stage, 0, group);
       wgmmaWait<0>();
       this->arriveWarp(empty(stage));
     }
+    if (!segment.last())
+      return;
+    if (segment.count > 1)
+      states.awaitOthers();
     if (auto last = V::template finalState<0>(args, this->sequence, this->head))
       this->eachStateElement(state, group, [&](int d, int v, float& s) {
         last(d, v) = fromFloat<typename V::template State<0>>(s * exp2(this->behind()[d]));
       });
+    if (segment.count > 1)
+      states.close();
   }
 
   __device__ __forceinline__ void initialise() const {
@@ -322,15 +344,16 @@ template <class V> struct HopperChannelScan : WideChunks<V> {
     int role = threadIdx.x / 128;
     if (role == 0) {
       lowerRegisters<V::kLoadRegisters>();
+      const int columns = V::kV - this->tile * V::kBlockV;
       if (warp == 0)
-        this->template copyOperand<V::kK>(V::queryTensor(args), 0, 0);
+        this->template copyOperand<V::kK>(V::queryTensor(args), 0, 0, V::kK, false);
       else if (warp == 1)
-        this->template copyOperand<V::kK>(V::keyTensor(args), 0, kKeyTile);
+        this->template copyOperand<V::kK>(V::keyTensor(args), 0, kKeyTile, V::kK, true);
       else if (warp == 2)
         this->template copyOperand<V::kBlockV>(V::valueTensor(args), this->tile * V::kBlockV,
-                                               2 * kKeyTile, V::kV - this->tile * V::kBlockV);
+                                               2 * kKeyTile, columns, true);
       else
-        this->template copyOperand<V::kK>(V::gateTensor(args), 0, V::kGateOffset);
+        this->template copyOperand<V::kK>(V::gateTensor(args), 0, V::kGateOffset, V::kK, true);
     } else if (role <= kKeyPanels) {
       lowerRegisters<V::kScoreRegisters>();
       transform();

@@ -58,6 +58,23 @@ TEST_F(Rest, OfTheLibraryIsRight) {
   expectRight(cases);
 }
 
+TEST_F(Rest, OfTheLibraryTakesPackedSequences) {
+  std::vector<Case> cases;
+  for (const std::string& name : libraryNames()) {
+    if (isDeeplyTested(name) || testing::Matches(testing::Contains(name))(withoutKernel))
+      continue;
+    for (const std::vector<std::int64_t>& starts :
+         {std::vector<std::int64_t>{2, 2, 3, 68, 105}, {2, 2, 3, 11, 16}}) {
+      Case one{.variant = name, .shape = {1, starts.back() + 5, 2}, .how = {}};
+      one.how.cuSeqlens = starts;
+      one.how.initialStates = !hasVectorState(name);
+      for (const Case& each : everyFamily(one))
+        cases.push_back(each);
+    }
+  }
+  expectRight(cases);
+}
+
 TEST_F(Rest, OfTheLibraryHasNoKernelAndSaysSo) {
   for (const std::string& name : withoutKernel)
     EXPECT_NE(whyNoKernel(name, Family::sequential), "") << name;
