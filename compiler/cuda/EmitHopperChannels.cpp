@@ -18,24 +18,26 @@ int HopperScanEmitter::gateOperand() const {
 }
 
 void HopperScanEmitter::layOutChannels(SharedLayout& room) {
-  const std::size_t K = dim(axes.key);
+  const std::size_t channels = std::size_t(keyPanels) * panelColumns;
   constexpr std::size_t factorBytes = 20;  // WideChunks::Factors
   constexpr int outputRow = 32;
   outputOffset = room.take(std::size_t(tile.blockV / 16) * outputTokens * outputRow);
-  factorOffset = room.take(parts * (K / 2) * factorBytes);
-  partOffset = room.take(parts * K * (sizeof(float) + 2));
-  decayOffset = room.take(5 * K * sizeof(float) + 2 * keyPanels * sizeof(int));
+  factorOffset = room.take(parts * (channels / 2) * factorBytes);
+  partOffset = room.take(parts * channels * (sizeof(float) + 2));
+  decayOffset = room.take(5 * channels * sizeof(float) + 2 * keyPanels * sizeof(int));
 }
 
 void HopperScanEmitter::writeChannelConstants(Text& text) const {
   auto constant = [&](const char* name, int number) {
     text.line("  static constexpr int ", name, " = ", number, ";");
   };
-  bool wide = tile.blockV > panelColumns;
+  // Up to five warpgroups: one copies, one decays each panel, one or two hold the state.
+  const int groups = tile.blockV / panelColumns;
+  const bool five = keyPanels + groups == 4;
   constant("kOutputTokens", outputTokens);
   constant("kLoadRegisters", 32);
-  constant("kScoreRegisters", wide ? 80 : 120);
-  constant("kStateRegisters", wide ? 144 : 216);
+  constant("kScoreRegisters", five ? 80 : 120);
+  constant("kStateRegisters", groups == 1 ? (five ? 208 : 216) : (five ? 144 : 176));
   constant("kGateOffset", gateOffset);
   constant("kPartOffset", partOffset);
   constant("kDecayOffset", decayOffset);

@@ -43,6 +43,8 @@ void HopperScanEmitter::check() const {
     refuse(axes.key + " must be a multiple of 16 in the form for sm_90a");
   if (dim(axes.key) > 2 * panelColumns && tile.blockV > panelColumns)
     refuse("blockV must be 64 in the form for sm_90a where " + axes.key + " is over 128");
+  if (channels && dim(axes.key) > 3 * panelColumns)
+    refuse(axes.key + " must be at most 192 in the form for sm_90a with a decay of every channel");
   if (dim(axes.value) % 8)
     refuse(axes.value + " must be a multiple of 8 in the form for sm_90a");
 }
@@ -195,9 +197,11 @@ void HopperScanEmitter::layOut() {
   kernel.tilesPerHead = (dim(axes.value) + tile.blockV - 1) / tile.blockV;
   if (form.normaliser >= 0 && kernel.tilesPerHead > 1)
     kernel.sharedStates.push_back(form.normaliser);
-  kernel.segmenting = {hopperChunk, tile.segments,
-                       segmentRoom(keyPanels * panelColumns * tile.blockV,
-                                   channels || form.normaliser >= 0 ? dim(axes.key) : 0)};
+  kernel.segmenting = {
+      hopperChunk, tile.segments,
+      segmentRoom(keyPanels * panelColumns * tile.blockV, channels ? keyPanels * panelColumns
+                                                          : form.normaliser >= 0 ? dim(axes.key)
+                                                                                 : 0)};
 }
 
 std::string HopperScanEmitter::times(const std::vector<int>& factors) const {

@@ -23,14 +23,14 @@ template <class V> struct ChannelTiles : HopperScan<V> {
   using Base::query;
   using Base::shared;
   using Base::warp;
+  /// With zeros in the tiles for those that do not exist.
+  static constexpr int kChannels = kKeyPanels * kPanelColumns;
   /// A warp of each panel passes the decays over a segment on.
-  using States = SegmentStates<4 * Base::kGroups, kKeyPanels, kKeyPanels, V::kK>;
-  static constexpr int kSteps = V::kK / 16;  ///< Of 16 channels.
+  using States = SegmentStates<4 * Base::kGroups, kKeyPanels, kKeyPanels, kChannels>;
   static constexpr int kParts = V::kChunk / 16;
   /// A gate below it decays all to nothing; the sums of 16 stay among the whole numbers of f16.
   static constexpr float kLeastGate = -88.0f;
   const int panel = int(threadIdx.x) / 128 - 1;
-  const int steps = V::kK % kPanelColumns ? min(4, kSteps - panel * 4) : 4;  ///< Of this panel.
 
   __device__ __forceinline__ char* gates(int stage) const { return query(stage) + V::kGateOffset; }
   __device__ __forceinline__ char* scores(int panel) const {
@@ -42,20 +42,20 @@ template <class V> struct ChannelTiles : HopperScan<V> {
   /// read and update. Scores are written when those of the chunk before are used up, so the other
   /// room is free by the next chunk.
   __device__ __forceinline__ float* decayBefore(int chunk) const {
-    return reinterpret_cast<float*>(shared + V::kDecayOffset) + chunk % 2 * V::kK;
+    return reinterpret_cast<float*>(shared + V::kDecayOffset) + chunk % 2 * kChannels;
   }
   __device__ __forceinline__ float* decayWithin(int chunk) const {
-    return decayBefore(chunk) + 2 * V::kK;
+    return decayBefore(chunk) + 2 * kChannels;
   }
   /// The sum of the gates of each channel since the reference of the state, in log2 units.
-  __device__ __forceinline__ float* behind() const { return decayBefore(0) + 4 * V::kK; }
+  __device__ __forceinline__ float* behind() const { return decayBefore(0) + 4 * kChannels; }
   /// Whether a chunk is wide.
   __device__ __forceinline__ int& wide(int chunk, int panel) const {
-    return reinterpret_cast<int*>(decayBefore(0) + 5 * V::kK)[chunk % 2 * kKeyPanels + panel];
+    return reinterpret_cast<int*>(decayBefore(0) + 5 * kChannels)[chunk % 2 * kKeyPanels + panel];
   }
   /// The sum of the gates of each channel over a sub-chunk, in log2 units.
   __device__ __forceinline__ float* partGates(int part) const {
-    return reinterpret_cast<float*>(shared + V::kPartOffset) + part * V::kK;
+    return reinterpret_cast<float*>(shared + V::kPartOffset) + part * kChannels;
   }
   __device__ __forceinline__ float2 partGates(int part, int pair) const {
     return *reinterpret_cast<const float2*>(partGates(part) + pair * 2);
@@ -101,8 +101,6 @@ template <class V> struct ChannelTiles : HopperScan<V> {
     float least = 0.0f;
 #pragma unroll
     for (int step = 0; step < 4; ++step) {
-      if (step >= steps)
-        break;
       const FragmentB gate = loadGates(stage, step);
       float total[2][4] = {};
 #pragma unroll

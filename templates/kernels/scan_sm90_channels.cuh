@@ -25,13 +25,13 @@ template <class V> struct HopperChannelScan : ChannelSweep<V> {
   using Base::empty;
   using Base::fragmentAddress;
   using Base::full;
+  using Base::kChannels;
   using Base::key;
   using Base::kGroups;
   using Base::kKeyPanels;
   using Base::kKeyTile;
   using Base::kPanel;
   using Base::kParts;
-  using Base::kSteps;
   using Base::lane;
   using Base::loadGates;
   using Base::loadRows;
@@ -41,13 +41,13 @@ template <class V> struct HopperChannelScan : ChannelSweep<V> {
   using Base::scored;
   using Base::scores;
   using Base::segment;
-  using Base::steps;
   using Base::storeRows;
   using Base::value;
   using Base::warp;
   using typename Base::States;
   static constexpr int kLoaders = 4;
-  const bool later = warp >= kParts / 2;  ///< Than the middle of the chunk.
+  static constexpr int kSteps = V::kK / 16;  ///< Of 16 channels.
+  const bool later = warp >= kParts / 2;     ///< Than the middle of the chunk.
 
   /// Which gates of this warp's sub-chunk lie between each token and the middle of the chunk, with
   /// that of a later token itself, or that of an earlier one.
@@ -64,8 +64,6 @@ template <class V> struct HopperChannelScan : ChannelSweep<V> {
     const bool outer = warp == 0 || warp == kParts - 1;
 #pragma unroll
     for (int step = 0; step < 4; ++step) {
-      if (step >= steps)
-        break;
       const uint32 address = fragmentAddress(stage, step);
       float2 inner[2] = {};
       if (outer) {
@@ -111,8 +109,7 @@ template <class V> struct HopperChannelScan : ChannelSweep<V> {
     wgmmaFence();
 #pragma unroll
     for (int step = 0; step < 4; ++step)
-      if (step < steps)
-        wgmma<Along::contraction>(Element{}, sum, queries[step], panelDescriptor(e + step * 32));
+      wgmma<Along::contraction>(Element{}, sum, queries[step], panelDescriptor(e + step * 32));
     wgmmaCommit();
     consumed().wait(~chunk & 1);
     wgmmaWait<0>();
@@ -135,8 +132,6 @@ template <class V> struct HopperChannelScan : ChannelSweep<V> {
   __device__ __forceinline__ void joinChunk(int chunk, bool wide, float2 excess) const {
     if (lane == 0)
       this->wide(chunk, panel) = wide;
-    if (lane >= steps * 8)
-      return;
     const int pair = panel * 32 + lane;
     float2& behind = *reinterpret_cast<float2*>(this->behind() + pair * 2);
     float2 before = behind;
@@ -208,7 +203,7 @@ template <class V> struct HopperChannelScan : ChannelSweep<V> {
   __device__ __forceinline__ void decayState(float (&state)[kKeyPanels][8][4], const float* decay,
                                              int first, int end) const {
 #pragma unroll
-    for (int n = first * 8; n < end * 8 && n < V::kK / 8; ++n) {
+    for (int n = first * 8; n < end * 8; ++n) {
       const float2 f = *reinterpret_cast<const float2*>(decay + n * 8 + lane % 4 * 2);
       float(&s)[4] = state[n / 8][n % 8];
       s[0] *= f.x, s[1] *= f.y, s[2] *= f.x, s[3] *= f.y;
@@ -248,8 +243,7 @@ template <class V> struct HopperChannelScan : ChannelSweep<V> {
       states.join(state, [&](int index) {
         const float* decay = states.vector(index) + lane % 4 * 2;
         return [=](int n) {
-          return n * 8 < V::kK ? make_float2(loadFresh(decay + n * 8), loadFresh(decay + n * 8 + 1))
-                               : make_float2(0.0f, 0.0f);
+          return make_float2(loadFresh(decay + n * 8), loadFresh(decay + n * 8 + 1));
         };
       });
     if (!segment.last())
@@ -325,6 +319,19 @@ template <class V> struct HopperChannelScan : ChannelSweep<V> {
       states.close();
   }
 
+  /// In all stages, the channels that do not exist: nobody copies anything there.
+  __device__ __forceinline__ void zeroChannels() const {
+    constexpr int kFirst = V::kK % kPanelColumns / 8, kPieces = kFirst ? 8 - kFirst : 0;
+    for (int i = threadIdx.x; i < V::kStages * V::kChunk * kPieces; i += blockDim.x) {
+      const int stage = i / (V::kChunk * kPieces), row = i / max(kPieces, 1) % V::kChunk;
+      const int offset = (kKeyPanels - 1) * kPanel + panelOffset(row, kFirst + i % max(kPieces, 1));
+      const int tiles[] = {0, kKeyTile, V::kGateOffset};
+#pragma unroll
+      for (int tile : tiles)
+        *reinterpret_cast<uint4*>(query(stage) + tile + offset) = make_uint4(0, 0, 0, 0);
+    }
+  }
+
   __device__ __forceinline__ void initialise() const {
     if (threadIdx.x == 0) {
       for (int stage = 0; stage < V::kStages; ++stage) {
@@ -334,8 +341,9 @@ template <class V> struct HopperChannelScan : ChannelSweep<V> {
       scored().init(4 * kKeyPanels);
       consumed().init(4 * kGroups);
     }
-    for (int d = threadIdx.x; d < V::kK; d += blockDim.x)
+    for (int d = threadIdx.x; d < kChannels; d += blockDim.x)
       this->behind()[d] = 0.0f;
+    zeroChannels();
     __syncthreads();
   }
 

@@ -11,7 +11,6 @@ template <class V> struct ChannelSweep : WideChunks<V> {
   using Base::panel;
   using Base::partGates;
   using Base::segment;
-  using Base::steps;
   using Base::warp;
   using typename Base::States;
 
@@ -28,22 +27,18 @@ template <class V> struct ChannelSweep : WideChunks<V> {
     this->meet();
     float2* offsets = reinterpret_cast<float2*>(this->factors());
     const int pair = panel * 32 + lane;
-    if (lane < steps * 8) {
-      float2 offset = behind;
+    float2 offset = behind;
 #pragma unroll
-      for (int part = 0; part < kParts; ++part) {
-        const float2 own = partGates(part, pair);
-        behind.x += own.x, behind.y += own.y;
-        if (part > warp)
-          offset.x += own.x, offset.y += own.y;
-      }
-      offsets[pair] = offset;
+    for (int part = 0; part < kParts; ++part) {
+      const float2 own = partGates(part, pair);
+      behind.x += own.x, behind.y += own.y;
+      if (part > warp)
+        offset.x += own.x, offset.y += own.y;
     }
+    offsets[pair] = offset;
     __syncwarp();
 #pragma unroll
     for (int step = 0; step < 4; ++step) {
-      if (step >= steps)
-        break;
       const uint32 address = this->fragmentAddress(stage, step) + Base::kKeyTile;
       FragmentA k = Base::loadRows(address);
 #pragma unroll
@@ -72,9 +67,8 @@ template <class V> struct ChannelSweep : WideChunks<V> {
     }
     if (segment.last() || warp > 0)
       return;
-    if (lane < steps * 8)
-      *reinterpret_cast<float2*>(states(0).vector(segment.index) + (panel * 32 + lane) * 2) =
-          make_float2(exp2(behind.x), exp2(behind.y));
+    *reinterpret_cast<float2*>(states(0).vector(segment.index) + (panel * 32 + lane) * 2) =
+        make_float2(exp2(behind.x), exp2(behind.y));
     states(0).publish();
     states(0).leave();
   }

@@ -19,6 +19,7 @@ template <class V> struct WideChunks : ChannelTiles<V> {
   using Base::asColumns;
   using Base::fragmentAddress;
   using Base::gates;
+  using Base::kChannels;
   using Base::key;
   using Base::kKeyTile;
   using Base::kPanel;
@@ -30,7 +31,6 @@ template <class V> struct WideChunks : ChannelTiles<V> {
   using Base::partGates;
   using Base::query;
   using Base::shared;
-  using Base::steps;
   using Base::storeRows;
   using Base::warp;
   /// Binary orders of magnitude that the decay of a sub-chunk may span for its scores to be one
@@ -46,24 +46,23 @@ template <class V> struct WideChunks : ChannelTiles<V> {
   };
 
   __device__ __forceinline__ Factors* factors() const {
-    return reinterpret_cast<Factors*>(shared + V::kFactorOffset) + warp * (V::kK / 2);
+    return reinterpret_cast<Factors*>(shared + V::kFactorOffset) + warp * (kChannels / 2);
   }
   /// The power of two between the references of a sub-chunk, of pairs of channels.
   __device__ __forceinline__ uint32* partDecay(int part) const {
-    return reinterpret_cast<uint32*>(partGates(kParts)) + part * (V::kK / 2);
+    return reinterpret_cast<uint32*>(partGates(kParts)) + part * (kChannels / 2);
   }
 
   /// The factors of this warp's sub-chunk, from the sums of all; returns G - r of this lane's two
   /// channels at the end of the chunk. Sets which steps are too wide for one product.
   __device__ __forceinline__ float2 findFactors(int chunk, int& strong) const {
     const int pair = panel * 32 + lane;
-    const bool exists = lane < steps * 8;
     float2 sum = make_float2(0.0f, 0.0f), first = sum, last = sum;
 #pragma unroll
     for (int part = 0; part < kParts; ++part) {
       if (part == warp)
         first = sum;
-      float2 own = exists ? partGates(part, pair) : make_float2(0.0f, 0.0f);
+      const float2 own = partGates(part, pair);
       sum.x += own.x, sum.y += own.y;
       if (part == warp)
         last = sum;
@@ -77,18 +76,16 @@ template <class V> struct WideChunks : ChannelTiles<V> {
     const float2 before = make_float2(rintf(first.x), rintf(first.y)),
                  behind = make_float2(rintf(last.x), rintf(last.y)),
                  end = make_float2(rintf(sum.x), rintf(sum.y));
-    if (exists) {
-      const uint32 back = pack<bf16>(exp2(before.x - behind.x), exp2(before.y - behind.y));
-      factors()[pair] = {pack<f16>(first.x - before.x, first.y - before.y),
-                         pack<f16>(behind.x - before.x, behind.y - before.y),
-                         pack<Element>(exp2(before.x), exp2(before.y)),
-                         pack<Element>(exp2(end.x - behind.x), exp2(end.y - behind.y)),
-                         strong >> lane / 8 & 1 ? 0 : back};
-      partDecay(warp)[pair] = pack<Element>(exp2(behind.x - before.x), exp2(behind.y - before.y));
-      if (warp == 0)
-        *reinterpret_cast<float2*>(this->decayWithin(chunk) + pair * 2) =
-            make_float2(exp2(end.x), exp2(end.y));
-    }
+    const uint32 back = pack<bf16>(exp2(before.x - behind.x), exp2(before.y - behind.y));
+    factors()[pair] = {pack<f16>(first.x - before.x, first.y - before.y),
+                       pack<f16>(behind.x - before.x, behind.y - before.y),
+                       pack<Element>(exp2(before.x), exp2(before.y)),
+                       pack<Element>(exp2(end.x - behind.x), exp2(end.y - behind.y)),
+                       strong >> lane / 8 & 1 ? 0 : back};
+    partDecay(warp)[pair] = pack<Element>(exp2(behind.x - before.x), exp2(behind.y - before.y));
+    if (warp == 0)
+      *reinterpret_cast<float2*>(this->decayWithin(chunk) + pair * 2) =
+          make_float2(exp2(end.x), exp2(end.y));
     __syncwarp();
     return make_float2(sum.x - end.x, sum.y - end.y);
   }
@@ -146,8 +143,6 @@ template <class V> struct WideChunks : ChannelTiles<V> {
     const Factors* own = factors() + panel * 32 + lane % 4;
 #pragma unroll
     for (int step = 0; step < 4; ++step) {
-      if (step >= steps)
-        break;
       const uint32 address = fragmentAddress(stage, step);
       const Factors* of = own + step * 8;
       const FragmentB gate = loadGates(stage, step);
@@ -200,8 +195,6 @@ template <class V> struct WideChunks : ChannelTiles<V> {
                                                int stage, int part) const {
 #pragma unroll
     for (int step = 0; step < 4; ++step) {
-      if (step >= steps)
-        break;
       FragmentB e;
       loadMatrix4(e.r,
                   gates(stage) + panel * kPanel +
