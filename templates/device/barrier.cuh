@@ -69,7 +69,12 @@ __device__ __forceinline__ void syncWarpgroup(int barrier) {
   asm volatile("barrier.sync %0, 128;" ::"r"(barrier) : "memory");
 }
 
-/// The same, and whether `x` holds for any of them (PTX ISA 9.7.13.1, barrier.red).
+/// Where `count` threads of several warpgroups meet.
+__device__ __forceinline__ void syncThreads(int barrier, int count) {
+  asm volatile("barrier.sync %0, %1;" ::"r"(barrier), "r"(count) : "memory");
+}
+
+/// As syncWarpgroup, and whether `x` holds for any of them (PTX ISA 9.7.13.1, barrier.red).
 __device__ __forceinline__ bool anyOfWarpgroup(int barrier, bool x) {
   uint32 any;
   asm volatile("{\n.reg .pred p, q;\nsetp.ne.u32 p, %1, 0;\nbarrier.red.or.pred q, %2, 128, p;\n"

@@ -63,6 +63,20 @@ template <class V> struct ChannelTiles : HopperScan<V> {
   /// The warps of a panel.
   __device__ __forceinline__ void meet() const { syncWarpgroup(1 + panel); }
 
+  /// Queries, keys and values of a chunk become what the spec makes of them, in their places.
+  __device__ __forceinline__ void mapTiles(int chunk, int stage) const {
+    constexpr int kRowsAtOnce = 32 / V::kRowLanes, kWarps = 4 * kKeyPanels;
+    const int firstToken = chunk * V::kChunk;
+#pragma unroll 1
+    for (int first = (panel * 4 + warp) * kRowsAtOnce; first < V::kChunk;
+         first += kWarps * kRowsAtOnce) {
+      const int token = first + lane / V::kRowLanes;
+      V::rowProgram(this->args, shared, stage, token, firstToken + token < this->sequence.tokens,
+                    this->tile, this->sequence, this->head, firstToken, lane);
+    }
+    syncThreads(1 + kKeyPanels, kWarps * 32);
+  }
+
   /// Where a lane's row of a fragment of 16 x 16 of this warp's sub-chunk and panel lies in a
   /// stage's queries, for ldmatrix and stmatrix.
   __device__ __forceinline__ uint32 fragmentAddress(int stage, int step) const {

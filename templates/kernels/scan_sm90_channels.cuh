@@ -153,6 +153,8 @@ template <class V> struct HopperChannelScan : ChannelSweep<V> {
     for (int walked = 0; walked < segment.chunks; ++walked) {
       int round = segment.swept + walked, stage = round % V::kStages;
       full(stage).wait(round / V::kStages & 1);
+      if constexpr (V::kRowProgram)
+        this->mapTiles(segment.chunk(round), stage);
       float sums[4][2][4];
       const float least = this->sumGates(sums, toMiddle(true), stage);
       if (anyOfWarpgroup(1 + panel, least < -widestPart<Element>)) {

@@ -62,6 +62,8 @@ template <class V> struct ChannelSweep : WideChunks<V> {
     for (int round = 0; round < segment.swept; ++round) {
       int stage = round % V::kStages;
       full(stage).wait(round / V::kStages & 1);
+      if constexpr (V::kRowProgram)
+        this->mapTiles(segment.chunk(round), stage);
       decayKeys(behind, stage);
       this->arriveWarp(this->scored());
     }

@@ -38,6 +38,16 @@ constexpr const char* normalisedText = R"(variant normalised(K, V) {
   output o[V] = scale * (fq @ S) / max(abs(fq @ n), 1) + a
 })";
 
+constexpr const char* gatedName = "gated_maps";
+constexpr const char* gatedText = R"(variant gated_maps(K, V) {
+  input  q[K], k[K], v[V]
+  input  g[K] in log
+  param  w[K]
+  state  S[K, V]
+  S <- exp(g) * S + softmax(k) * silu(v)
+  output o[V] = l2norm(q * w) @ S
+})";
+
 class Hopper : public GpuTest, public testing::WithParamInterface<const char*> {
 protected:
   void SetUp() override {
@@ -48,6 +58,7 @@ protected:
       GTEST_SKIP() << "this GPU is no sm_90a";
     addVariant(plainName, plainText);
     addVariant(beforeName, beforeText);
+    addVariant(gatedName, gatedText);
     addVariant(normalisedName, normalisedText);
   }
 
@@ -232,7 +243,7 @@ TEST_P(Hopper, SegmentsOfMoreHeadsThanMultiprocessors) {
 INSTANTIATE_TEST_SUITE_P(Gpu, Hopper,
                          testing::Values("retnet", "simple_gla", "mamba2", plainName,
                                          "linear_attention", "lightning", normalisedName, "gla",
-                                         beforeName),
+                                         beforeName, gatedName),
                          [](const auto& info) { return std::string(info.param); });
 
 }  // namespace
