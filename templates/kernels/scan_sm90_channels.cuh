@@ -323,15 +323,17 @@ template <class V> struct HopperChannelScan : ChannelSweep<V> {
 
   /// In all stages, the channels that do not exist: nobody copies anything there.
   __device__ __forceinline__ void zeroChannels() const {
-    constexpr int kFirst = V::kK % kPanelColumns / 8, kPieces = kFirst ? 8 - kFirst : 0;
-    for (int i = threadIdx.x; i < V::kStages * V::kChunk * kPieces; i += blockDim.x) {
-      const int stage = i / (V::kChunk * kPieces), row = i / max(kPieces, 1) % V::kChunk;
-      const int offset = (kKeyPanels - 1) * kPanel + panelOffset(row, kFirst + i % max(kPieces, 1));
-      const int tiles[] = {0, kKeyTile, V::kGateOffset};
-#pragma unroll
-      for (int tile : tiles)
-        *reinterpret_cast<uint4*>(query(stage) + tile + offset) = make_uint4(0, 0, 0, 0);
-    }
+    constexpr int kFirst = V::kK % kPanelColumns / 8, kPieces = 8 - kFirst;
+    if constexpr (kFirst > 0)
+      for (int i = threadIdx.x; i < V::kStages * V::kChunk * kPieces; i += blockDim.x) {
+        const int row = i / kPieces % V::kChunk, stage = i / kPieces / V::kChunk;
+        char* piece =
+            query(stage) + (kKeyPanels - 1) * kPanel + panelOffset(row, kFirst + i % kPieces);
+        const uint4 zero = make_uint4(0, 0, 0, 0);
+        *reinterpret_cast<uint4*>(piece) = zero;
+        *reinterpret_cast<uint4*>(piece + kKeyTile) = zero;
+        *reinterpret_cast<uint4*>(piece + V::kGateOffset) = zero;
+      }
   }
 
   __device__ __forceinline__ void initialise() const {
