@@ -84,6 +84,10 @@ public:
                  [&](double x) { return roundTo(dtype, how.gateScale * logSigmoid(x)); });
     else
       fillNormal(tensor.data, random, [&](double x) { return roundTo(dtype, x); });
+    if (how.resets > 0 && operand.log)
+      for (std::size_t i = 0; i < tensor.data.size(); ++i)
+        if (random.uniform(~i) < how.resets)
+          tensor.data[i] = -70;
     if (how.repeatedKeys && !operand.dims.empty() && !operand.log)
       repeat(tensor, width(operand), random);
     return tensor;

@@ -48,6 +48,8 @@ struct Draw {
   /// Log-decays are log(sigmoid(normal)) times this: 70 gives steps of about -50. Params that are
   /// no log-decays grow by its logarithm, as it is their exponential that scales a decay.
   double gateScale = 1;
+  /// The share of the log-decays that are -70 instead, among others as they are.
+  double resets = 0;
   bool repeatedKeys = false;  ///< Every vector input is one of four, so that keys repeat.
   std::map<std::string, int> heads = {};                 ///< Inputs with fewer heads than the call.
   std::vector<std::int64_t> cuSeqlens = {}, slots = {};  ///< Of the call.

@@ -115,6 +115,8 @@ std::string assemble(const Plan& plan, const KernelSource& kernel,
   text.line("  float constants[", kernel.constants.empty() ? 1 : kernel.constants.size(), "];");
   if (!kernel.copies.empty())
     text.line("  int mapped;\n  TensorMap maps[", kernel.copies.size(), "];");
+  else if (!kernel.arch.empty())
+    text.line("  static constexpr int mapped = 0;\n  static constexpr TensorMap maps[1] = {};");
   text.line("};");
   for (const std::string& path : templates)
     appendTemplate(text, path);

@@ -1,67 +1,11 @@
 // The scan family's form for sm_90a: what of a plan it takes, and the Variant for
 // templates/kernels/scan_sm90.cuh.
-#include "compiler/cuda/Families.h"
+#include "compiler/cuda/HopperScanEmitter.h"
 #include "compiler/cuda/Segments.h"
 
 #include <algorithm>
-#include <stdexcept>
 
 namespace lathe::cuda {
-namespace {
-
-constexpr int chunkTokens = 64, panelColumns = 64;
-
-/// A loaded tensor, as it is or as the row program makes it in its place, times scalars of the
-/// token.
-struct Product {
-  int operand = -1;
-  std::vector<int> factors;  ///< Nodes.
-  int map = -1;              ///< The node that the tensor becomes; -1: it stays.
-};
-
-class HopperScanEmitter {
-public:
-  HopperScanEmitter(const Plan& plan, const Signature& signature, const Tile& tile);
-  KernelSource emit();
-
-private:
-  [[noreturn]] void refuse(const std::string& why) const {
-    throw std::invalid_argument("scan of '" + plan.variant + "' with tile " + toString(tile) +
-                                ": " + why);
-  }
-  int dim(const std::string& name) const { return signature.dims.at(name); }
-  bool factor(int node) const {
-    return plan.nodes[node].dims.empty() && analysis.scalar(node) && !analysis.stateDependent(node);
-  }
-  void check() const;
-  Product productOf(int node, const std::string& dim, const char* role) const;
-  int sourceOf(int map, const std::string& dim) const;
-  std::string tileOf(const Product& product) const;
-  void mapRows();
-  std::set<int> finishNodes() const;
-  void keepScalars();
-  void layOut();
-  std::string times(const std::vector<int>& factors) const;
-  void writeConstants(Text& text) const;
-  void writeFactors(Text& text) const;
-  void writeOperands(Text& text) const;
-  void writeFinish(Text& text) const;
-
-  const Plan& plan;
-  const Signature& signature;
-  const Tile& tile;
-  const ScanForm& form;
-  Analysis analysis;
-  Axes axes;
-  KernelSource kernel;
-  Program program;
-  Product query, key, value;
-  int output = -1;
-  const int heads;  ///< Of a block.
-  std::vector<int> states;
-  int stageBytes = 0, scoreOffset = 0, outputOffset = 0, factorOffset = 0, slotOffset = 0,
-      barrierOffset = 0, normaliserOffset = 0;
-};
 
 HopperScanEmitter::HopperScanEmitter(const Plan& plan, const Signature& signature, const Tile& tile)
     : plan(plan), signature(signature), tile(tile), form(*plan.scan), analysis(plan),
@@ -72,7 +16,8 @@ HopperScanEmitter::HopperScanEmitter(const Plan& plan, const Signature& signatur
           [this](int operand) { return constantIndex(kernel, operand); }),
       heads(tile.blockV == 2 * panelColumns && signature.dims.at(form.valueDim) == panelColumns
                 ? 2
-                : 1) {
+                : 1),
+      channels(form.decay == DecayKind::vector) {
   kernel.entry = entryName(plan, Family::scan);
   kernel.arch = name(Form::sm90a);
   kernel.tensors = tensorSlots(plan);
@@ -85,11 +30,11 @@ HopperScanEmitter::HopperScanEmitter(const Plan& plan, const Signature& signatur
 void HopperScanEmitter::check() const {
   if (signature.compute == DType::f32)
     refuse("the form for sm_90a computes in bf16 or f16, not f32");
-  if (form.decay == DecayKind::vector)
-    refuse("the form for sm_90a takes one decay a token or none");
-  if (form.readsBefore)
+  if (form.normaliser >= 0 && channels)
+    refuse("the form for sm_90a takes no normaliser beside a decay of every channel");
+  if (form.readsBefore && !channels)
     refuse("the form for sm_90a reads the state after the update");
-  if (tile.chunk != chunkTokens || tile.block != chunkTokens)
+  if (tile.chunk != hopperChunk || tile.block != hopperChunk)
     refuse("chunk and block must be 64 in the form for sm_90a");
   if (tile.blockV != panelColumns && tile.blockV != 2 * panelColumns)
     refuse("blockV must be 64 or 128 in the form for sm_90a");
@@ -101,10 +46,14 @@ void HopperScanEmitter::check() const {
     refuse(axes.key + " must be a multiple of 16 in the form for sm_90a");
   if (dim(axes.key) > 2 * panelColumns && tile.blockV > panelColumns)
     refuse("blockV must be 64 in the form for sm_90a where " + axes.key + " is over 128");
+  if (channels && dim(axes.key) > 3 * panelColumns)
+    refuse(axes.key + " must be at most 192 in the form for sm_90a with a decay of every channel");
   if (dim(axes.value) % 8)
     refuse(axes.value + " must be a multiple of 8 in the form for sm_90a");
   if (heads > 1 && !signature.pairedHeads)
     refuse("a block of two heads takes heads that share queries and keys in pairs");
+  if (heads > 1 && channels)
+    refuse("a block of two heads takes no decay of every channel");
   if (heads > 1 && form.normaliser >= 0)
     refuse("a block of two heads takes no normaliser");
 }
@@ -148,7 +97,7 @@ Product HopperScanEmitter::productOf(int index, const std::string& dim, const ch
 /// The tile of a loaded tensor in a stage.
 std::string HopperScanEmitter::tileOf(const Product& product) const {
   int keyTile =
-      chunkTokens * panelColumns * 2 * ((dim(axes.key) + panelColumns - 1) / panelColumns);
+      hopperChunk * panelColumns * 2 * ((dim(axes.key) + panelColumns - 1) / panelColumns);
   int offset = &product == &query ? 0 : &product == &key ? keyTile : 2 * keyTile;
   return std::string("PanelRow<") + cudaType(signature.compute) +
          ", kChunk>{shared + stage * kStageBytes + " + std::to_string(offset) + ", token}";
@@ -221,6 +170,8 @@ void HopperScanEmitter::keepScalars() {
   for (const Product* product : {&query, &key, &value})
     for (int node : product->factors)
       program.keepScalar(node);
+  if (channels && program.slotCount() > 0)
+    refuse("the form for sm_90a takes no scalars of the token beside a decay of every channel");
   if (form.decay != DecayKind::scalar)
     return;
   if (!factor(form.logDecay))
@@ -229,32 +180,40 @@ void HopperScanEmitter::keepScalars() {
 }
 
 void HopperScanEmitter::layOut() {
-  constexpr int panel = chunkTokens * panelColumns * 2, period = 1024, scoreBuffers = 2;
-  constexpr int factorBytes = (4 * chunkTokens + 4) * int(sizeof(float));  // Factors
+  constexpr int panel = hopperChunk * panelColumns * 2, period = 1024;
+  constexpr int factorBytes = (4 * hopperChunk + 4) * int(sizeof(float));  // Factors
   int groups = tile.blockV / panelColumns;
   SharedLayout room;
-  int keyPanels = (dim(axes.key) + panelColumns - 1) / panelColumns;
-  stageBytes = panel * (2 * keyPanels + groups);
+  keyPanels = (dim(axes.key) + panelColumns - 1) / panelColumns;
+  gateOffset = panel * (2 * keyPanels + groups);
+  stageBytes = gateOffset + (channels ? panel * keyPanels : 0);
+  scoreTiles = channels ? keyPanels : 2;  // One for each, or two in turns.
   room.take(std::size_t(stageBytes) * tile.stages);
-  scoreOffset = room.take(std::size_t(scoreBuffers) * heads * panel);
-  outputOffset = room.take(std::size_t(groups) * panel);
-  factorOffset = room.take(std::size_t(factorBytes) * tile.stages * heads);
-  slotOffset = room.take(sizeof(float) * tile.stages * heads * chunkTokens *
-                         std::max(1, program.slotCount()));
+  scoreOffset = room.take(std::size_t(scoreTiles) * heads * panel);
+  if (channels) {
+    layOutChannels(room);
+  } else {
+    outputOffset = room.take(std::size_t(groups) * panel);
+    factorOffset = room.take(std::size_t(factorBytes) * tile.stages * heads);
+  }
+  slotOffset = room.take(sizeof(float) * tile.stages * heads * hopperChunk *
+                         std::max(channels ? 0 : 1, program.slotCount()));
   // HopperNormaliser::Room
   normaliserOffset =
-      room.take(form.normaliser < 0 ? 0 : sizeof(float) * (3 * dim(axes.key) + 5 * chunkTokens));
-  barrierOffset = room.take(sizeof(std::uint64_t) * (3 * tile.stages + 2 * scoreBuffers));
+      room.take(form.normaliser < 0 ? 0 : sizeof(float) * (3 * dim(axes.key) + 5 * hopperChunk));
+  barrierOffset = room.take(sizeof(std::uint64_t) * (3 * tile.stages + 2 * scoreTiles));
   // The driver aligns shared memory to less than the period of the swizzle.
   kernel.sharedBytes = room.size() + period - 128;
-  kernel.threads = 128 * (2 + groups);
+  kernel.threads = 128 * (1 + groups + (channels ? keyPanels : 1));
   kernel.headsOfBlock = heads;
   kernel.tilesPerHead = heads > 1 ? 1 : (dim(axes.value) + tile.blockV - 1) / tile.blockV;
   if (form.normaliser >= 0 && kernel.tilesPerHead > 1)
     kernel.sharedStates.push_back(form.normaliser);
   kernel.segmenting = {
-      chunkTokens, tile.segments,
-      segmentRoom(keyPanels * panelColumns * tile.blockV, form.normaliser < 0 ? 0 : dim(axes.key))};
+      hopperChunk, tile.segments,
+      segmentRoom(keyPanels * panelColumns * tile.blockV, channels ? keyPanels * panelColumns
+                                                          : form.normaliser >= 0 ? dim(axes.key)
+                                                                                 : 0)};
 }
 
 std::string HopperScanEmitter::times(const std::vector<int>& factors) const {
@@ -274,8 +233,8 @@ void HopperScanEmitter::writeConstants(Text& text) const {
   constant("kBlockV", tile.blockV);
   constant("kTiles", kernel.tilesPerHead);
   constant("kHeads", heads);
-  constant("kChunk", chunkTokens);
-  constant("kBlock", chunkTokens);
+  constant("kChunk", hopperChunk);
+  constant("kBlock", hopperChunk);
   constant("kStages", tile.stages);
   constant("kStageBytes", stageBytes);
   constant("kScoreOffset", scoreOffset);
@@ -287,14 +246,18 @@ void HopperScanEmitter::writeConstants(Text& text) const {
   constant("kBarrierOffset", barrierOffset);
   constant("kNormaliserOffset", normaliserOffset);
   // A multiprocessor's 65536 registers, less to those who copy than to those who hold the state.
-  const bool narrow = tile.blockV == panelColumns, normalised = form.normaliser >= 0;
-  constant("kLoadRegisters", narrow ? 72 : normalised ? 32 : 48);
-  constant("kScoreRegisters", narrow ? 152 : normalised ? 112 : 96);
-  constant("kStateRegisters", tile.blockV > panelColumns         ? 184
-                              : dim(axes.key) > 2 * panelColumns ? 240
-                                                                 : 208);
-  text.line("  static constexpr Decay kDecay = Decay::",
-            form.decay == DecayKind::scalar ? "scalar" : "none", ";");
+  if (channels) {
+    writeChannelConstants(text);
+  } else {
+    const bool narrow = tile.blockV == panelColumns, normalised = form.normaliser >= 0;
+    constant("kLoadRegisters", narrow ? 72 : normalised ? 32 : 48);
+    constant("kScoreRegisters", narrow ? 152 : normalised ? 112 : 96);
+    constant("kStateRegisters", tile.blockV > panelColumns         ? 184
+                                : dim(axes.key) > 2 * panelColumns ? 240
+                                                                   : 208);
+  }
+  static const char* decays[] = {"none", "scalar", "vector"};
+  text.line("  static constexpr Decay kDecay = Decay::", decays[int(form.decay)], ";");
   auto flag = [&](const char* name, bool set) {
     text.line("  static constexpr bool ", name, " = ", set ? "true" : "false", ";");
   };
@@ -314,12 +277,23 @@ void HopperScanEmitter::writeFactors(Text& text) const {
 }
 
 void HopperScanEmitter::writeOperands(Text& text) const {
-  text.line(
-      "  static __device__ __forceinline__ const Tensor& copied(const Args& args, int operand) "
-      "{");
-  text.line("    return args.tensors[operand == 0 ? ", kernel.copies[0].tensor,
-            " : operand == 1 ? ", kernel.copies[1].tensor, " : ", kernel.copies[2].tensor, "];");
-  text.line("  }");
+  if (!channels) {
+    text.line("  static __device__ __forceinline__ const Tensor& copied(const Args& args, int "
+              "operand) {");
+    text.line("    return args.tensors[operand == 0 ? ", kernel.copies[0].tensor,
+              " : operand == 1 ? ", kernel.copies[1].tensor, " : ", kernel.copies[2].tensor, "];");
+    text.line("  }");
+    return;
+  }
+  auto tensor = [&](const char* name, const Product& product) {
+    text.line("  static __device__ __forceinline__ const Tensor& ", name,
+              "(const Args& args) { return args.tensors[",
+              tensorIndex(kernel.tensors, product.operand), "]; }");
+  };
+  tensor("queryTensor", query);
+  tensor("keyTensor", key);
+  tensor("valueTensor", value);
+  tensor("gateTensor", {gate, {}});
 }
 
 void HopperScanEmitter::writeFinish(Text& text) const {
@@ -351,12 +325,16 @@ KernelSource HopperScanEmitter::emit() {
   value = productOf(form.value, axes.value, "value");
   if (form.normaliser >= 0 && !value.factors.empty())
     refuse("the form for sm_90a takes no normaliser beside values that are scaled");
-  for (const Product* product : {&query, &key, &value})
-    kernel.copies.push_back(
-        {tensorIndex(kernel.tensors, product->operand), panelColumns, chunkTokens});
+  if (channels)
+    gate = gateOperand();
+  else
+    for (const Product* product : {&query, &key, &value})
+      kernel.copies.push_back(
+          {tensorIndex(kernel.tensors, product->operand), panelColumns, hopperChunk});
   mapRows();
   keepScalars();
-  kernel.copies.push_back({tensorIndex(kernel.tensors, output), panelColumns, chunkTokens});
+  if (!channels)
+    kernel.copies.push_back({tensorIndex(kernel.tensors, output), panelColumns, hopperChunk});
   layOut();
   Text variant;
   writeNumberedTypes(variant, "StateType", signature, states);
@@ -370,21 +348,28 @@ KernelSource HopperScanEmitter::emit() {
   writeOutputAccess(variant, kernel.tensors, {output});
   writeFinish(variant);
   variant.line("};");
-  kernel.text = assemble(
-      plan, kernel,
-      {"templates/device/barrier.cuh", "templates/device/counter.cuh", "templates/device/wgmma.cuh",
-       "templates/device/panels.cuh", "templates/kernels/decay.cuh",
-       "templates/kernels/segments.cuh", "templates/kernels/scan_sm90_normaliser.cuh",
-       "templates/kernels/scan_sm90.cuh", "templates/kernels/scan_sm90_load.cuh",
-       "templates/kernels/scan_sm90_output.cuh", "templates/kernels/scan_sm90_scores.cuh"},
-      variant,
-      "lathe::HopperScan<lathe::Variant>{args, lathe::alignShared<1024>(shared)}"
-      ".run();",
-      1);
+  std::vector<std::string> templates = {"templates/device/barrier.cuh",
+                                        "templates/device/counter.cuh",
+                                        "templates/device/wgmma.cuh",
+                                        "templates/device/panels.cuh",
+                                        "templates/kernels/decay.cuh",
+                                        "templates/kernels/segments.cuh",
+                                        "templates/kernels/scan_sm90_normaliser.cuh",
+                                        "templates/kernels/scan_sm90.cuh"};
+  std::vector<std::string> own = {"templates/kernels/scan_sm90_load.cuh",
+                                  "templates/kernels/scan_sm90_output.cuh",
+                                  "templates/kernels/scan_sm90_scores.cuh"};
+  if (channels)
+    own = {"templates/device/packed.cuh", "templates/kernels/channel_tiles.cuh",
+           "templates/kernels/scan_sm90_wide.cuh", "templates/kernels/scan_sm90_sweep.cuh",
+           "templates/kernels/scan_sm90_channels.cuh"};
+  templates.insert(templates.end(), own.begin(), own.end());
+  kernel.text = assemble(plan, kernel, templates, variant,
+                         std::string("lathe::Hopper") + (channels ? "Channel" : "") +
+                             "Scan<lathe::Variant>{args, lathe::alignShared<1024>(shared)}.run();",
+                         1);
   return kernel;
 }
-
-}  // namespace
 
 KernelSource emitHopperScan(const Plan& plan, const Signature& signature, const Tile& tile) {
   return HopperScanEmitter(plan, signature, tile).emit();

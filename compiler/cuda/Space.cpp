@@ -79,10 +79,12 @@ Cost scanCost(const Plan& plan, const Signature& signature, const Tile& tile,
 
 /// The form for sm_90a: a multiprocessor holds one block, whose warpgroups overlap, and a chunk
 /// takes as long as they wait for each other; with all multiprocessors at work they wait for
-/// memory, too. Fitted to an H200 at K = V = 128.
+/// memory, too. Fitted to an H200 at K = V = 128; what a decay of every channel adds is an
+/// estimate.
 Cost hopperScanCost(const Plan& plan, const Signature& signature, const Tile& tile,
                     const KernelSource& kernel, const Device& device, long long batchHeads) {
-  constexpr double chunkStart = 600, perKey = 720, perValue = 2050, traffic = 500, shallow = 350;
+  constexpr double chunkStart = 600, perKey = 720, perValue = 2050, traffic = 500, shallow = 350,
+                   perGate = 1200;
   double k = signature.dims.at(plan.scan->keyDim) / 128.0, v = tile.blockV / 128.0;
   constexpr std::int64_t chunks = 1024;  // Of a long sequence; how long, the launch knows.
   std::int64_t heads = batchHeads / kernel.headsOfBlock * kernel.tilesPerHead;
@@ -96,7 +98,8 @@ Cost hopperScanCost(const Plan& plan, const Signature& signature, const Tile& ti
   double time = std::max(timeOf(0), timeOf(tile.segments));
   double busy = std::min(1.0, double(heads) / time / device.multiprocessors);
   double perChunk = chunkStart + perKey * k + perValue * k * v + busy * traffic * (k + v) / 2 +
-                    (tile.stages == 2 ? shallow : 0);
+                    (tile.stages == 2 ? shallow : 0) +
+                    (plan.scan->decay == DecayKind::vector ? perGate * k : 0);
   Cost cost;
   cost.registers = device.registersPerMultiprocessor / kernel.threads / 8 * 8;
   cost.cycles = time * perChunk / tile.block;

@@ -103,6 +103,22 @@ __device__ __forceinline__ void fenceAsyncProxy() {
   asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
 }
 
+/// Where `count` threads of several warpgroups meet.
+__device__ __forceinline__ void syncThreads(int barrier, int count) {
+  asm volatile("barrier.sync %0, %1;" ::"r"(barrier), "r"(count) : "memory");
+}
+
+/// As syncWarpgroup, and whether `x` holds for any of them (PTX ISA 9.7.13.1, barrier.red).
+__device__ __forceinline__ bool anyOfWarpgroup(int barrier, bool x) {
+  uint32 any;
+  asm volatile("{\n.reg .pred p, q;\nsetp.ne.u32 p, %1, 0;\nbarrier.red.or.pred q, %2, 128, p;\n"
+               "selp.u32 %0, 1, 0, q;\n}"
+               : "=r"(any)
+               : "r"(uint32(x)), "r"(barrier)
+               : "memory");
+  return any;
+}
+
 /// Registers of every thread of this warpgroup from here on (PTX ISA 9.7.20.5, setmaxnreg).
 template <int COUNT> __device__ __forceinline__ void raiseRegisters() {
   asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(COUNT));

@@ -17,18 +17,24 @@ __device__ __forceinline__ uint32 sharedAddress(const void* pointer) {
   return uint32(__cvta_generic_to_shared(pointer));
 }
 
-__device__ __forceinline__ void loadMatrix4(uint32 (&r)[4], const void* row) {
+__device__ __forceinline__ void loadMatrix4(uint32 (&r)[4], uint32 row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
                : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-               : "r"(sharedAddress(row))
+               : "r"(row)
                : "memory");
 }
+__device__ __forceinline__ void loadMatrix4(uint32 (&r)[4], const void* row) {
+  loadMatrix4(r, sharedAddress(row));
+}
 
-__device__ __forceinline__ void loadMatrix4Transposed(uint32 (&r)[4], const void* row) {
+__device__ __forceinline__ void loadMatrix4Transposed(uint32 (&r)[4], uint32 row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
                : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-               : "r"(sharedAddress(row))
+               : "r"(row)
                : "memory");
+}
+__device__ __forceinline__ void loadMatrix4Transposed(uint32 (&r)[4], const void* row) {
+  loadMatrix4Transposed(r, sharedAddress(row));
 }
 
 /// Transposes an 8 x 8 matrix of 16-bit elements held by the warp.

@@ -114,36 +114,42 @@ __device__ __forceinline__ void eachElement(float (&accumulator)[PANELS][8][4], 
 
 /// Writes what a warp has of an output: 16 columns from `column` on of 64 tokens from `first` on,
 /// of which `rows` exist, as packed pairs of tokens of its part of a transposed accumulator;
-/// through 2048 bytes of `room`, as a thread has single elements of many tokens. Of the columns
-/// `exists` are there.
-template <class T>
+/// through a `room` of 32 bytes for each of TOKENS at a time, as a thread has single elements of
+/// many tokens. Of the columns `exists` are there.
+template <class T, int TOKENS>
 __device__ __forceinline__ void writeTransposed(const uint32 (&packed)[8][2], char* room,
                                                 const Tensor& tensor, const Sequence& sequence,
                                                 int head, int column, int exists, int64 first,
                                                 int rows, int lane) {
   auto place = [](int token, int half) { return token * 32 + ((half ^ (token / 4 & 1)) << 4); };
-  __syncwarp();
-#pragma unroll
-  for (int n = 0; n < 8; n += 2)
-    storeMatrix4Transposed(room + place((n + lane / 16) * 8 + lane % 8, lane / 8 % 2), packed[n][0],
-                           packed[n][1], packed[n + 1][0], packed[n + 1][1]);
-  __syncwarp();
   const bool aligned = rowAlignment<T>(tensor) == 16;
   T* target = tensor.template at<T>(sequence, head) + column + lane % 2 * 8;
 #pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    int token = i * 16 + lane / 2;
-    uint4 piece = *reinterpret_cast<const uint4*>(room + place(token, lane % 2));
-    if (token >= rows || lane % 2 * 8 >= exists)
-      continue;
-    T* to = target + (first + token) * tensor.token;
-    if (aligned) {
-      storeGlobal16(to, piece);
-    } else {
-      const uint32 words[4] = {piece.x, piece.y, piece.z, piece.w};
+  for (int part = 0; part < 64; part += TOKENS) {
+    __syncwarp();
 #pragma unroll
-      for (int w = 0; w < 8; ++w)
-        to[w] = T{uint16(words[w / 2] >> w % 2 * 16)};
+    for (int n = 0; n < TOKENS / 8; n += 2) {
+      const uint32(&a)[2] = packed[part / 8 + n], (&b)[2] = packed[part / 8 + n + 1];
+      storeMatrix4Transposed(room + place((n + lane / 16) * 8 + lane % 8, lane / 8 % 2), a[0], a[1],
+                             b[0], b[1]);
+    }
+    __syncwarp();
+#pragma unroll
+    for (int i = 0; i < TOKENS / 16; ++i) {
+      int token = i * 16 + lane / 2;
+      uint4 piece = *reinterpret_cast<const uint4*>(room + place(token, lane % 2));
+      token += part;
+      if (token >= rows || lane % 2 * 8 >= exists)
+        continue;
+      T* to = target + (first + token) * tensor.token;
+      if (aligned) {
+        storeGlobal16(to, piece);
+      } else {
+        const uint32 words[4] = {piece.x, piece.y, piece.z, piece.w};
+#pragma unroll
+        for (int w = 0; w < 8; ++w)
+          to[w] = T{uint16(words[w / 2] >> w % 2 * 16)};
+      }
     }
   }
 }

@@ -57,6 +57,14 @@ enum class Along { contraction, columns };
                  : LATHE_ACCUMULATOR_OPERANDS                                                      \
                  : "l"(a), "l"(b), "r"(accumulate));                                               \
   }                                                                                                \
+  /** c += A B with A[m][k] = tile[k][m]. */                                                       \
+  template <Along ALONG>                                                                           \
+  __device__ __forceinline__ void wgmmaTransposed(T, float(&c)[8][4], uint64 a, uint64 b) {        \
+    asm volatile("wgmma.mma_async.sync.aligned.m64n64k16.f32." NAME "." NAME " " LATHE_ACCUMULATOR \
+                 ", %32, %33, 1, 1, 1, 1, %34;"                                                    \
+                 : LATHE_ACCUMULATOR_OPERANDS                                                      \
+                 : "l"(a), "l"(b), "n"(ALONG == Along::columns));                                  \
+  }                                                                                                \
   /** c = A B, or c += A B if `accumulate`, with A in registers. */                                \
   template <Along ALONG>                                                                           \
   __device__ __forceinline__ void wgmma(T, float(&c)[8][4], const FragmentA& a, uint64 b,          \
@@ -84,9 +92,11 @@ __device__ __forceinline__ void storeMatrix4Transposed(void* row, uint32 a, uint
                "r"(a), "r"(b), "r"(c), "r"(d)
                : "memory");
 }
+__device__ __forceinline__ void storeMatrix4(uint32 row, uint32 a, uint32 b, uint32 c, uint32 d) {
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(row),
+               "r"(a), "r"(b), "r"(c), "r"(d)
+               : "memory");
+}
 __device__ __forceinline__ void storeMatrix4(void* row, uint32 a, uint32 b, uint32 c, uint32 d) {
-  asm volatile(
-      "stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(sharedAddress(row)),
-      "r"(a), "r"(b), "r"(c), "r"(d)
-      : "memory");
+  storeMatrix4(sharedAddress(row), a, b, c, d);
 }

@@ -204,7 +204,10 @@ template <class V> struct HopperScan {
     eachStateElement(state, group,
                      [&](int d, int v, float& s) { s = initial ? toFloat(initial(d, v)) : 0.0f; });
     if (segment.index > 0)
-      states.join(state);
+      states.join(state, [&](int index) {
+        float total = loadFresh(states.decay(index));
+        return [=](int) { return make_float2(total, total); };
+      });
     if (!segment.last())
       states.leave();
   }

@@ -91,22 +91,27 @@ template <int WARPS, int PANELS, int OTHERS, int LENGTH> struct SegmentStates {
         x[i] = loadFresh16(piece + i * kThreads * 16);
     }
     /// A later state from an earlier one, and what the segment between them makes of zero.
+    template <class Decay>
     __device__ __forceinline__ void advance(float (&state)[PANELS][8][4], int first,
-                                            float total) const {
+                                            Decay decay) const {
 #pragma unroll
       for (int i = 0; i < kPieces; ++i) {
         const uint32 words[4] = {x[i].x, x[i].y, x[i].z, x[i].w};
 #pragma unroll
         for (int e = 0; e < 8; ++e) {
-          float& s = state[(first + i) / 4][(first + i) % 4 * 2 + e / 4][e % 4];
-          s = s * total + toFloat(bf16{uint16(words[e / 2] >> e % 2 * 16)});
+          const int n = (first + i) * 2 + e / 4;
+          const float2 factor = decay(n);
+          float& s = state[n / 8][n % 8][e % 4];
+          s = s * (e % 2 ? factor.y : factor.x) + toFloat(bf16{uint16(words[e / 2] >> e % 2 * 16)});
         }
       }
     }
   };
 
-  /// Takes the state from the start of the sequence to that of the segment.
-  __device__ __forceinline__ void join(float (&state)[PANELS][8][4]) const {
+  /// Takes the state from the start of the sequence to that of the segment. `decayOf` gives the
+  /// decay over a segment, as what gives that of a thread's two neighbouring channels of eight.
+  template <class DecayOf>
+  __device__ __forceinline__ void join(float (&state)[PANELS][8][4], DecayOf decayOf) const {
     constexpr int kHalf = Half::kPieces * kThreads * 16;
     for (int index = 0; index < segment.index; ++index)
       shared(index).waitFor(kSharers);
@@ -114,7 +119,7 @@ template <int WARPS, int PANELS, int OTHERS, int LENGTH> struct SegmentStates {
     low.load(room(0) + thread * 16);
 #pragma unroll 1
     for (int index = 0; index < segment.index; ++index) {
-      float total = loadFresh(decay(index));
+      const auto total = decayOf(index);
       high.load(room(index) + kHalf + thread * 16);
       low.advance(state, 0, total);
       if (index + 1 < segment.index)

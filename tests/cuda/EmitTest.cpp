@@ -107,6 +107,23 @@ TEST(Emit, TheFormForHopperIsChosenByTheTile) {
   EXPECT_EQ(emit(plan, Family::scan, signatureOf(plan, 128, 64), kScanTile).arch, "");
 }
 
+TEST(Emit, TheFormForHopperHasAWarpgroupForEachPanelOfDecayedChannels) {
+  Plan plan = libraryPlan("gla");
+  auto of = [&](int K, int blockV) {
+    Tile tile = kHopperTile;
+    tile.blockV = blockV;
+    return emit(plan, Family::scan, signatureOf(plan, K, 128), tile);
+  };
+  EXPECT_EQ(of(64, 64).threads, 128 * (1 + 1 + 1));
+  EXPECT_EQ(of(96, 64).threads, 128 * (1 + 2 + 1));
+  KernelSource kernel = of(128, 128);
+  EXPECT_EQ(kernel.threads, 128 * (1 + 2 + 2));
+  EXPECT_EQ(kernel.arch, "sm_90a");
+  EXPECT_NE(kernel.text.find("HopperChannelScan<lathe::Variant>"), std::string::npos);
+  EXPECT_NE(kernel.text.find("kDecay = Decay::vector"), std::string::npos);
+  EXPECT_EQ(kernel.segmenting.roomBytes, of(128, 64).segmenting.roomBytes + 2 * 64 * 128);
+}
+
 TEST(Emit, RefusesWhatTheFormForHopperDoesNotTake) {
   auto of = [&](const char* variant, const Signature& signature, Tile tile = kHopperTile) {
     return refusal(libraryPlan(variant), Family::scan, signature, tile);
@@ -118,8 +135,19 @@ TEST(Emit, RefusesWhatTheFormForHopperDoesNotTake) {
   Signature signature = signatureOf(plan, 128, 128);
   EXPECT_EQ(of("retnet", signatureOf(plan, 128, 128, DType::f32)),
             words("retnet", "the form for sm_90a computes in bf16 or f16, not f32"));
-  EXPECT_EQ(of("gla", signatureOf(libraryPlan("gla"), 128, 128)),
-            words("gla", "the form for sm_90a takes one decay a token or none"));
+  Plan gla = libraryPlan("gla");
+  Signature gated = signatureOf(gla, 128, 128);
+  for (size_t i = 0; i < gla.operands.size(); ++i)
+    if (gla.operands[i].log)
+      gated.dtypes[i] = DType::f32;
+  EXPECT_EQ(of("gla", gated), words("gla", "in the form for sm_90a the decay of every channel must "
+                                           "be an input in bf16 or f16"));
+  EXPECT_EQ(of("hgrn2", signatureOf(libraryPlan("hgrn2"), 128, 128)),
+            words("hgrn2", "in the form for sm_90a the decay of every channel must be an input in "
+                           "bf16 or f16"));
+  EXPECT_EQ(of("gla", signatureOf(gla, 208, 128)),
+            words("gla", "K must be at most 192 in the form for sm_90a with a decay of every "
+                         "channel"));
   plan = planOf(R"(variant scaled(K, V) {
     input  q[K], k[K], v[V], a
     state  S[K, V], n[K]

@@ -63,6 +63,7 @@ inline void mbarrier_try_wait_parity_shared_cta_b64(uint32_t& done, uint32_t add
 
 inline void bar_sync(int id) { emulator::meetAt(id, 128); }
 inline void barrier_sync(int id) { emulator::meetAt(id, 128); }
+inline void barrier_sync(int id, int count) { emulator::meetAt(id, count); }
 inline void barrier_red_or_pred(uint32_t& any, uint32_t x, int) {
   Offer offer;
   offer.words[0] = x;

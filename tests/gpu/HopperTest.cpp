@@ -14,6 +14,15 @@ constexpr const char* plainText = R"(variant plain_sum(K, V) {
   output o[V] = q @ S
 })";
 
+constexpr const char* beforeName = "read_before";
+constexpr const char* beforeText = R"(variant read_before(K, V) {
+  input  q[K], k[K], v[V]
+  input  g[K] in log
+  state  S[K, V]
+  output o[V] = q @ S
+  S <- exp(g) * S + k * v
+})";
+
 /// Norms, factors of keys and queries, a decay, a normaliser, and an output of several parts.
 constexpr const char* normalisedName = "normalised";
 constexpr const char* normalisedText = R"(variant normalised(K, V) {
@@ -29,6 +38,16 @@ constexpr const char* normalisedText = R"(variant normalised(K, V) {
   output o[V] = scale * (fq @ S) / max(abs(fq @ n), 1) + a
 })";
 
+constexpr const char* gatedName = "gated_maps";
+constexpr const char* gatedText = R"(variant gated_maps(K, V) {
+  input  q[K], k[K], v[V]
+  input  g[K] in log
+  param  w[K]
+  state  S[K, V]
+  S <- exp(g) * S + softmax(k) * silu(v)
+  output o[V] = l2norm(q * w) @ S
+})";
+
 class Hopper : public GpuTest, public testing::WithParamInterface<const char*> {
 protected:
   void SetUp() override {
@@ -38,6 +57,8 @@ protected:
     if (deviceInfo(device).limits.arch != name(Form::sm90a))
       GTEST_SKIP() << "this GPU is no sm_90a";
     addVariant(plainName, plainText);
+    addVariant(beforeName, beforeText);
+    addVariant(gatedName, gatedText);
     addVariant(normalisedName, normalisedText);
   }
 
@@ -76,7 +97,8 @@ TEST_P(Hopper, Lengths) {
 }
 
 TEST_P(Hopper, Dims) {
-  expectAll([](std::vector<Case>& cases, Case one) {
+  const bool gates = variantNamed(GetParam()).plan.scan->decay == DecayKind::vector;
+  expectAll([&](std::vector<Case>& cases, Case one) {
     for (DType dtype : {DType::bf16, DType::f16})
       for (auto [K, V] : {std::pair{16, 8},
                           {32, 32},
@@ -89,8 +111,10 @@ TEST_P(Hopper, Dims) {
                           {192, 192},
                           {64, 256},
                           {256, 256}})
-        if (K > 128 ? one.tile->blockV == 64 && one.tile->stages == 2
-                    : one.tile->blockV == 64 || V > 64) {
+        if (K > (gates ? 192 : 256))
+          continue;
+        else if (K > 128 ? one.tile->blockV == 64 && one.tile->stages == 2
+                         : one.tile->blockV == 64 || V > 64) {
           one.dtype = dtype;
           one.K = K, one.V = V;
           cases.push_back(one);
@@ -138,6 +162,17 @@ TEST_P(Hopper, StrongGatesAndRepeatedKeys) {
       for (bool repeated : {false, true}) {
         one.how.gateScale = scale;
         one.how.repeatedKeys = repeated;
+        cases.push_back(one);
+      }
+  });
+}
+
+TEST_P(Hopper, ResetGatesAmongMildOnes) {
+  expectAll([](std::vector<Case>& cases, Case one) {
+    for (double scale : {0.02, 1.0})
+      for (double resets : {0.002, 0.1}) {
+        one.how.gateScale = scale;
+        one.how.resets = resets;
         cases.push_back(one);
       }
   });
@@ -229,7 +264,8 @@ TEST_P(Hopper, SegmentsOfMoreHeadsThanMultiprocessors) {
 
 INSTANTIATE_TEST_SUITE_P(Gpu, Hopper,
                          testing::Values("retnet", "simple_gla", "mamba2", plainName,
-                                         "linear_attention", "lightning", normalisedName),
+                                         "linear_attention", "lightning", normalisedName, "gla",
+                                         beforeName, gatedName),
                          [](const auto& info) { return std::string(info.param); });
 
 }  // namespace

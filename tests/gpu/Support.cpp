@@ -115,6 +115,8 @@ std::string numbersOf(const Case& one) {
     text << ", from zero";
   if (one.how.gateScale != 1)
     text << ", gates x " << one.how.gateScale;
+  if (one.how.resets > 0)
+    text << ", resets " << one.how.resets;
   if (one.how.repeatedKeys)
     text << ", repeated keys";
   if (!one.how.cuSeqlens.empty())

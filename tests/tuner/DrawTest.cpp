@@ -97,6 +97,21 @@ TEST(Draw, LogGatesAreNegativeAndScale) {
   EXPECT_NEAR(mean, -0.806, 0.01);  // of log(sigmoid(normal))
 }
 
+TEST(Draw, ResetsAreAmongGatesAsTheyAre) {
+  Plan gated = plan;
+  gated.operands[2].log = true;
+  Signature signature = signatureOf(gated, DType::f32);
+  HostTensor without = draw(gated, signature, shape, {}).tensors.at("v");
+  HostTensor with = draw(gated, signature, shape, {.resets = 0.1}).tensors.at("v");
+  double share = 0;
+  for (std::size_t i = 0; i < with.data.size(); ++i) {
+    bool reset = with.data[i] == -70;
+    share += reset ? 1.0 / double(with.data.size()) : 0;
+    ASSERT_TRUE(reset || with.data[i] == without.data[i]);
+  }
+  EXPECT_NEAR(share, 0.1, 0.01);
+}
+
 TEST(Draw, Params) {
   Signature signature = signatureOf(plan);
   HostTensor gamma = draw(plan, signature, shape, {}).tensors.at("gamma");

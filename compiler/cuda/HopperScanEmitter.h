@@ -1,0 +1,73 @@
+// The emitter of the scan family's form for sm_90a: what of a plan it takes, and the Variant for
+// templates/kernels/scan_sm90.cuh (EmitHopperScan.cpp), or for scan_sm90_channels.cuh where every
+// channel of K has its own decay (EmitHopperChannels.cpp).
+#pragma once
+
+#include "compiler/cuda/Families.h"
+
+#include <stdexcept>
+
+namespace lathe::cuda {
+
+constexpr int hopperChunk = 64, panelColumns = 64;
+
+/// A loaded tensor, as it is or as the row program makes it in its place, times scalars of the
+/// token.
+struct Product {
+  int operand = -1;
+  std::vector<int> factors;  ///< Nodes.
+  int map = -1;              ///< The node that the tensor becomes; -1: it stays.
+};
+
+class HopperScanEmitter {
+public:
+  HopperScanEmitter(const Plan& plan, const Signature& signature, const Tile& tile);
+  KernelSource emit();
+
+private:
+  [[noreturn]] void refuse(const std::string& why) const {
+    throw std::invalid_argument("scan of '" + plan.variant + "' with tile " + toString(tile) +
+                                ": " + why);
+  }
+  int dim(const std::string& name) const { return signature.dims.at(name); }
+  bool factor(int node) const {
+    return plan.nodes[node].dims.empty() && analysis.scalar(node) && !analysis.stateDependent(node);
+  }
+  void check() const;
+  Product productOf(int node, const std::string& dim, const char* role) const;
+  int sourceOf(int map, const std::string& dim) const;
+  std::string tileOf(const Product& product) const;
+  void mapRows();
+  int gateOperand() const;
+  std::set<int> finishNodes() const;
+  void keepScalars();
+  void layOut();
+  void layOutChannels(SharedLayout& room);
+  std::string times(const std::vector<int>& factors) const;
+  void writeConstants(Text& text) const;
+  void writeChannelConstants(Text& text) const;
+  void writeFactors(Text& text) const;
+  void writeOperands(Text& text) const;
+  void writeFinish(Text& text) const;
+
+  const Plan& plan;
+  const Signature& signature;
+  const Tile& tile;
+  const ScanForm& form;
+  Analysis analysis;
+  Axes axes;
+  KernelSource kernel;
+  Program program;
+  Product query, key, value;
+  const int heads;      ///< Of a block.
+  const bool channels;  ///< Every channel of K has its own decay.
+  int gate = -1;        ///< The input that these decays are.
+  int output = -1;
+  std::vector<int> states;
+  int stageBytes = 0, scoreOffset = 0, outputOffset = 0, factorOffset = 0, slotOffset = 0,
+      barrierOffset = 0, normaliserOffset = 0;
+  int keyPanels = 0, scoreTiles = 2;
+  int gateOffset = 0, partOffset = 0, decayOffset = 0;  ///< With `channels`.
+};
+
+}  // namespace lathe::cuda

@@ -1,0 +1,181 @@
+// What both ways to decay a chunk share (scan_sm90_channels.cuh, scan_sm90_wide.cuh): a warpgroup
+// for each panel of 64 channels, each of its warps with a sub-chunk of 16 tokens, its tiles as
+// fragments, and the sums of its gates.
+
+/// A fragment of ones where `inside` holds for a row and a column, else of zeros.
+template <class T, class Inside>
+__device__ __forceinline__ FragmentA onesWhere(int lane, Inside inside) {
+  FragmentA a;
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    int row = lane / 4 + i % 2 * 8, column = lane % 4 * 2 + i / 2 * 8;
+    a.r[i] = pack<T>(inside(row, column) ? 1.0f : 0.0f, inside(row, column + 1) ? 1.0f : 0.0f);
+  }
+  return a;
+}
+
+template <class V> struct ChannelTiles : HopperScan<V> {
+  using Base = HopperScan<V>;
+  using Gate = typename V::Gate;
+  using Base::kKeyPanels;
+  using Base::kPanel;
+  using Base::lane;
+  using Base::query;
+  using Base::shared;
+  using Base::warp;
+  /// With zeros in the tiles for those that do not exist.
+  static constexpr int kChannels = kKeyPanels * kPanelColumns;
+  /// A warp of each panel passes the decays over a segment on.
+  using States = SegmentStates<4 * Base::kGroups, kKeyPanels, kKeyPanels, kChannels>;
+  static constexpr int kParts = V::kChunk / 16;
+  /// A gate below it decays all to nothing; the sums of 16 stay among the whole numbers of f16.
+  static constexpr float kLeastGate = -88.0f;
+  const int panel = int(threadIdx.x) / 128 - 1;
+  const int head = Base::firstHead;
+
+  __device__ __forceinline__ char* gates(int stage) const { return query(stage) + V::kGateOffset; }
+  __device__ __forceinline__ char* scores(int panel) const {
+    return shared + V::kScoreOffset + panel * kPanel;
+  }
+  __device__ __forceinline__ Barrier scored() const { return Base::barrier(2 * V::kStages); }
+  __device__ __forceinline__ Barrier consumed() const { return Base::barrier(2 * V::kStages + 1); }
+  /// By what the state of each channel shrinks before a chunk reads it, and in a wide chunk between
+  /// read and update. Scores are written when those of the chunk before are used up, so the other
+  /// room is free by the next chunk.
+  __device__ __forceinline__ float* decayBefore(int chunk) const {
+    return reinterpret_cast<float*>(shared + V::kDecayOffset) + chunk % 2 * kChannels;
+  }
+  __device__ __forceinline__ float* decayWithin(int chunk) const {
+    return decayBefore(chunk) + 2 * kChannels;
+  }
+  /// The sum of the gates of each channel since the reference of the state, in log2 units.
+  __device__ __forceinline__ float* behind() const { return decayBefore(0) + 4 * kChannels; }
+  /// Whether a chunk is wide.
+  __device__ __forceinline__ int& wide(int chunk, int panel) const {
+    return reinterpret_cast<int*>(decayBefore(0) + 5 * kChannels)[chunk % 2 * kKeyPanels + panel];
+  }
+  /// The sum of the gates of each channel over a sub-chunk, in log2 units.
+  __device__ __forceinline__ float* partGates(int part) const {
+    return reinterpret_cast<float*>(shared + V::kPartOffset) + part * kChannels;
+  }
+  __device__ __forceinline__ float2 partGates(int part, int pair) const {
+    return *reinterpret_cast<const float2*>(partGates(part) + pair * 2);
+  }
+  /// One warp copies one operand of every round, or of those of the walk alone, as PanelCopy does.
+  template <class T, int COLUMNS>
+  __device__ __forceinline__ void copyRows(const Tensor& tensor, int column, int offset, int exists,
+                                           bool sweeps) const {
+    PanelCopy<T, V::kChunk, COLUMNS> copy(tensor, this->sequence, head, column, lane, exists);
+#pragma unroll 1
+    for (int round = 0; round < this->segment.rounds(); ++round) {
+      int stage = round % V::kStages, firstToken = this->segment.chunk(round) * V::kChunk;
+      const Barrier full = Base::full(stage);
+      Base::empty(stage).wait(~(round / V::kStages) & 1);
+      if (round < this->segment.swept && !sweeps)
+        full.arrive();
+      else
+        copy.issue(query(stage) + offset, firstToken, this->sequence.tokens - firstToken, full);
+    }
+  }
+  /// Turns what was read into the output and writes it; `value` gives the value of a token of this
+  /// thread, half of eight columns and parity, all as in the accumulators.
+  template <class Value>
+  __device__ __forceinline__ void writeChunk(const float (&read)[8][4], Value value, int chunk,
+                                             int stage, int group) const {
+    using Out = typename V::template Output<0>;
+    const Tensor& tensor = V::template outputTensor<0>(this->args);
+    int firstToken = chunk * V::kChunk, rows = this->sequence.tokens - firstToken;
+    int column = this->tile * V::kBlockV + group * kPanelColumns + warp * 16;
+    char* room = this->shared + V::kOutputOffset + (group * 4 + warp) * V::kOutputTokens * 32;
+    uint32 packed[8][2];
+#pragma unroll
+    for (int n = 0; n < 8; ++n)
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        float y[2];
+#pragma unroll
+        for (int e = 0; e < 2; ++e) {
+          int token = n * 8 + lane % 4 * 2 + e;
+          y[e] = V::finish(this->args, this->slots(stage, 0) + token, value(n, half, e),
+                           read[n][half * 2 + e], 0.0f);
+        }
+        packed[n][half] = pack<Out>(y[0], y[1]);
+      }
+    writeTransposed<Out, V::kOutputTokens>(packed, room, tensor, this->sequence, this->head, column,
+                                           V::kV - column, firstToken, rows, lane);
+  }
+
+  /// The warps of a panel.
+  __device__ __forceinline__ void meet() const { syncWarpgroup(1 + panel); }
+
+  /// Queries, keys and values of a chunk become what the spec makes of them, in their places.
+  __device__ __forceinline__ void mapTiles(int chunk, int stage) const {
+    constexpr int kRowsAtOnce = 32 / V::kRowLanes, kWarps = 4 * kKeyPanels;
+    const int firstToken = chunk * V::kChunk;
+#pragma unroll 1
+    for (int first = (panel * 4 + warp) * kRowsAtOnce; first < V::kChunk;
+         first += kWarps * kRowsAtOnce) {
+      const int token = first + lane / V::kRowLanes;
+      V::rowProgram(this->args, shared, stage, token, firstToken + token < this->sequence.tokens,
+                    this->tile, this->sequence, this->head, firstToken, lane);
+    }
+    syncThreads(1 + kKeyPanels, kWarps * 32);
+  }
+
+  /// Where a lane's row of a fragment of 16 x 16 of this warp's sub-chunk and panel lies in a
+  /// stage's queries, for ldmatrix and stmatrix.
+  __device__ __forceinline__ uint32 fragmentAddress(int stage, int step) const {
+    return (sharedAddress(query(stage) + panel * kPanel) +
+            panelOffset(warp * 16 + lane % 16, lane / 16)) ^
+           step * 32;
+  }
+  __device__ __forceinline__ FragmentB loadGates(int stage, int step) const {
+    FragmentB b;
+    loadMatrix4Transposed(b.r, fragmentAddress(stage, step) + V::kGateOffset);
+    // The logarithm of zero times zero would be no number.
+#pragma unroll
+    for (int i = 0; i < 4; ++i)
+      b.r[i] = maximumPacked<Gate>(b.r[i], pack<Gate>(kLeastGate, kLeastGate));
+    return b;
+  }
+  static __device__ __forceinline__ FragmentA loadRows(uint32 address) {
+    FragmentA a;
+    loadMatrix4(a.r, address);
+    return a;
+  }
+  static __device__ __forceinline__ void storeRows(uint32 address, const FragmentA& a) {
+    storeMatrix4(address, a.r[0], a.r[1], a.r[2], a.r[3]);
+  }
+  /// Rows as the columns of a B operand.
+  static __device__ __forceinline__ FragmentB asColumns(const FragmentA& a) {
+    return {{a.r[0], a.r[2], a.r[1], a.r[3]}};
+  }
+
+  /// Sums the gates of this warp's sub-chunk, in log2 units: all of them for the other warps to
+  /// see, and for each token those that `some` has ones for. Returns this thread's least sum of
+  /// all.
+  __device__ __forceinline__ float sumGates(float (&sums)[4][2][4], const FragmentA& some,
+                                            int stage) const {
+    const FragmentA all = onesWhere<Gate>(lane, [](int, int) { return true; });
+    float least = 0.0f;
+#pragma unroll
+    for (int step = 0; step < 4; ++step) {
+      const FragmentB gate = loadGates(stage, step);
+      float total[2][4] = {};
+#pragma unroll
+      for (int i = 0; i < 8; ++i)
+        sums[step][i / 4][i % 4] = 0.0f;
+      mma16<Gate>(total[0], total[1], all, gate);
+      mma16<Gate>(sums[step][0], sums[step][1], some, gate);
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        float2 of = make_float2(total[half][0] * kLog2E, total[half][1] * kLog2E);
+        least = fminf(least, fminf(of.x, of.y));
+        if (lane < 4)
+          *reinterpret_cast<float2*>(partGates(warp) + panel * kPanelColumns + step * 16 +
+                                     half * 8 + lane * 2) = of;
+      }
+    }
+    return least;
+  }
+};
