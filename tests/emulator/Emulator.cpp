@@ -16,6 +16,9 @@ thread_local Index thread, block;
 namespace {
 
 constexpr std::size_t stackBytes = 256 << 10;
+/// Rounds of nothing but polling until it is a deadlock: a thread may look at one number after the
+/// other that are all there, such as those of all earlier segments.
+constexpr int patience = 200;
 
 /// A fixed number of threads that wait for each other, again and again.
 struct Meeting {
@@ -110,7 +113,7 @@ void runBlock(Block& own) {
       left -= fiber.done;
     }
     idle = own.moved ? 0 : idle + 1;
-    if (idle > 3)
+    if (idle > patience)
       throw std::runtime_error(std::to_string(left) + " threads of block " +
                                std::to_string(block.x) + " wait for each other");
   }
