@@ -45,7 +45,7 @@ template <class V> struct HopperChannelScan : ChannelSweep<V> {
   using Base::value;
   using Base::warp;
   using typename Base::States;
-  static constexpr int kLoaders = 4;
+  static constexpr int kLoaders = 4, kThreads = 128 * (1 + kKeyPanels + kGroups);
   static constexpr int kSteps = V::kK / 16;  ///< Of 16 channels.
   const bool later = warp >= kParts / 2;     ///< Than the middle of the chunk.
 
@@ -325,7 +325,7 @@ template <class V> struct HopperChannelScan : ChannelSweep<V> {
   __device__ __forceinline__ void zeroChannels() const {
     constexpr int kFirst = V::kK % kPanelColumns / 8, kPieces = 8 - kFirst;
     if constexpr (kFirst > 0)
-      for (int i = threadIdx.x; i < V::kStages * V::kChunk * kPieces; i += blockDim.x) {
+      for (int i = threadIdx.x; i < V::kStages * V::kChunk * kPieces; i += kThreads) {
         const int row = i / kPieces % V::kChunk, stage = i / kPieces / V::kChunk;
         char* piece =
             query(stage) + (kKeyPanels - 1) * kPanel + panelOffset(row, kFirst + i % kPieces);
@@ -345,7 +345,7 @@ template <class V> struct HopperChannelScan : ChannelSweep<V> {
       scored().init(4 * kKeyPanels);
       consumed().init(4 * kGroups);
     }
-    for (int d = threadIdx.x; d < kChannels; d += blockDim.x)
+    for (int d = threadIdx.x; d < kChannels; d += kThreads)
       this->behind()[d] = 0.0f;
     zeroChannels();
     __syncthreads();

@@ -80,6 +80,19 @@ inline int lane() { return int(thread.x % 32); }
 
 }  // namespace emulator
 
+/// A bit for each lane for which `x` holds.
+inline unsigned __ballot_sync(unsigned, bool x) {
+  emulator::Offer offer;
+  offer.words[0] = x;
+  emulator::meetWarp(offer, [](emulator::Offer* const* offers, int count) {
+    std::uint64_t all = 0;
+    for (int lane = 0; lane < count; ++lane)
+      all |= offers[lane]->words[0] << lane;
+    for (int lane = 0; lane < count; ++lane)
+      offers[lane]->words[0] = all;
+  });
+  return unsigned(offer.words[0]);
+}
 template <class T> T __shfl_sync(unsigned, T x, int from) {
   return emulator::shuffle(x, from % 32);
 }
