@@ -135,10 +135,7 @@ void from_json(const json& in, Tile& tile) {
   in.at("splitK").get_to(tile.splitK);
   in.at("columns").get_to(tile.columns);
   // Records of before there were forms have none.
-  const std::string form = in.value("form", name(Form::portable));
-  if (form != name(Form::portable) && form != name(Form::sm90a))
-    throw std::invalid_argument("a tile's form is '" + form + "'; it must be portable or sm_90a");
-  tile.form = form == name(Form::sm90a) ? Form::sm90a : Form::portable;
+  tile.form = formNamed(in.value("form", name(Form::portable)));
 }
 
 void to_json(json& out, const Trial& trial) {

@@ -24,10 +24,13 @@ struct Signature {
   std::vector<DType> dtypes;        ///< One for each of Plan::operands (constants: ignored).
 };
 
-/// The form of a family's kernel: the portable one (sm_80 and up), or one for sm_90a alone.
-enum class Form { portable, sm90a };
+/// The form of a family's kernel: the portable one (sm_80 and up), one for sm_90a alone, or, of
+/// step and sequential, one for plans of any shape (sm_80 and up).
+enum class Form { portable, sm90a, general };
 
-const char* name(Form form);  ///< "portable", "sm_90a"
+const char* name(Form form);  ///< "portable", "sm_90a", "general"
+/// Throws std::invalid_argument for other names.
+Form formNamed(const std::string& name);
 
 /// The numbers that tuning chooses. Which of them a family reads is said in Space.h.
 struct Tile {
@@ -42,7 +45,7 @@ struct Tile {
   auto operator<=>(const Tile&) const = default;
 };
 
-std::string toString(const Tile& tile);  ///< "c16 b64 v64 s2 k1 x1", and " sm_90a" behind
+std::string toString(const Tile& tile);  ///< "c16 b64 v64 s2 k1 x1", and " sm_90a", " general"
 
 /// What a launch is told of its call beside the tensors.
 struct KernelSizes {
@@ -92,6 +95,9 @@ struct KernelSource {
   /// States that every block of a head reads and one of them writes: the memory of their initial
   /// value must not be that of their final one.
   std::vector<int> sharedStates;
+  /// Workspace for every token of a head and tile: what a walk over the sequence leaves to the
+  /// next.
+  std::size_t tokenBytes = 0;
   int tilesPerHead = 1;  ///< Thread blocks a head: the grid is batch * heads * tilesPerHead.
 };
 
