@@ -10,10 +10,12 @@ namespace {
 
 constexpr int chunkTokens = 64, panelColumns = 64;
 
-/// A loaded tensor times scalars of the token.
+/// A loaded tensor, as it is or as the row program makes it in its place, times scalars of the
+/// token.
 struct Product {
   int operand = -1;
   std::vector<int> factors;  ///< Nodes.
+  int map = -1;              ///< The node that the tensor becomes; -1: it stays.
 };
 
 class HopperScanEmitter {
@@ -31,7 +33,10 @@ private:
     return plan.nodes[node].dims.empty() && analysis.scalar(node) && !analysis.stateDependent(node);
   }
   void check() const;
-  Product productOf(int node, const char* role) const;
+  Product productOf(int node, const std::string& dim, const char* role) const;
+  int sourceOf(int map, const std::string& dim) const;
+  std::string tileOf(const Product& product) const;
+  void mapRows();
   std::set<int> finishNodes() const;
   void keepScalars();
   void layOut();
@@ -51,8 +56,9 @@ private:
   Program program;
   Product query, key, value;
   int output = -1;
+  std::vector<int> states;
   int stageBytes = 0, scoreOffset = 0, outputOffset = 0, factorOffset = 0, slotOffset = 0,
-      barrierOffset = 0;
+      barrierOffset = 0, normaliserOffset = 0;
 };
 
 HopperScanEmitter::HopperScanEmitter(const Plan& plan, const Signature& signature, const Tile& tile)
@@ -66,6 +72,9 @@ HopperScanEmitter::HopperScanEmitter(const Plan& plan, const Signature& signatur
   kernel.arch = name(Form::sm90a);
   kernel.tensors = tensorSlots(plan);
   kernel.constants = constantOperands(plan);
+  states = {form.state};
+  if (form.normaliser >= 0)
+    states.push_back(form.normaliser);
 }
 
 void HopperScanEmitter::check() const {
@@ -73,8 +82,6 @@ void HopperScanEmitter::check() const {
     refuse("the form for sm_90a computes in bf16 or f16, not f32");
   if (form.decay == DecayKind::vector)
     refuse("the form for sm_90a takes one decay a token or none");
-  if (form.normaliser >= 0)
-    refuse("the form for sm_90a takes no normaliser");
   if (form.readsBefore)
     refuse("the form for sm_90a reads the state after the update");
   if (tile.chunk != chunkTokens || tile.block != chunkTokens)
@@ -91,7 +98,24 @@ void HopperScanEmitter::check() const {
     refuse(axes.value + " must be a multiple of 8 in the form for sm_90a");
 }
 
-Product HopperScanEmitter::productOf(int index, const char* role) const {
+/// The one input over `dim` of the type of the tensor cores that a map is made of, or -1.
+int HopperScanEmitter::sourceOf(int map, const std::string& dim) const {
+  int source = -1;
+  for (int index : analysis.closure({map}, [](int) { return false; })) {
+    const Node& node = plan.nodes[index];
+    if (node.kind != Node::Kind::operand || node.dims.empty() ||
+        plan.operands[node.operand].kind != Operand::Kind::input || node.operand == source)
+      continue;
+    bool fits = source < 0 && node.dims == std::vector<std::string>{dim} &&
+                signature.dtypes[node.operand] == signature.compute;
+    if (!fits)
+      return -1;
+    source = node.operand;
+  }
+  return source;
+}
+
+Product HopperScanEmitter::productOf(int index, const std::string& dim, const char* role) const {
   const Node& node = plan.nodes[index];
   if (node.kind == Node::Kind::operand && node.dims.size() == 1 &&
       plan.operands[node.operand].kind == Operand::Kind::input &&
@@ -100,17 +124,62 @@ Product HopperScanEmitter::productOf(int index, const char* role) const {
   if (node.kind == Node::Kind::map && node.op == Op::multiply)
     for (int i : {0, 1})
       if (factor(node.args[i])) {
-        Product product = productOf(node.args[1 - i], role);
+        Product product = productOf(node.args[1 - i], dim, role);
         product.factors.push_back(node.args[i]);
         return product;
       }
-  refuse(std::string("in the form for sm_90a the ") + role +
-         " must be an input of the type of the tensor cores, or that times scalars of the token");
+  if (int source = sourceOf(index, dim); source >= 0)
+    return {source, {}, index};
+  refuse(std::string("in the form for sm_90a the ") + role + " must be made of one input over " +
+         dim + " of the type of the tensor cores and of scalars of the token");
+}
+
+/// The tile of a loaded tensor in a stage.
+std::string HopperScanEmitter::tileOf(const Product& product) const {
+  int keyTile =
+      chunkTokens * panelColumns * 2 * ((dim(axes.key) + panelColumns - 1) / panelColumns);
+  int offset = &product == &query ? 0 : &product == &key ? keyTile : 2 * keyTile;
+  return std::string("PanelRow<") + cudaType(signature.compute) +
+         ", kChunk>{shared + stage * kStageBytes + " + std::to_string(offset) + ", token}";
+}
+
+/// What is mapped takes the place of the input that it is made of.
+void HopperScanEmitter::mapRows() {
+  // A lane reads and writes whole pieces.
+  program.rowLanes = 2;
+  while (program.rowLanes * 8 < std::max(dim(axes.key), std::min(tile.blockV, dim(axes.value))))
+    program.rowLanes *= 2;
+  program.slotBase = "shared + kSlotOffset + stage * (kSlots * kBlock * 4)";
+  program.rowElements = [this](const std::vector<std::string>& dims) {
+    return dims[0] == axes.key ? dim(axes.key) : std::min(tile.blockV, dim(axes.value));
+  };
+  program.firstElement = [this](const std::vector<std::string>& dims) {
+    return std::string(dims[0] == axes.key ? "0" : "tile * kBlockV");
+  };
+  program.rowPointer = [this](int operand) {
+    if (plan.operands[operand].kind == Operand::Kind::param)
+      return "args.tensors[" + std::to_string(tensorIndex(kernel.tensors, operand)) +
+             "].at<const " + cudaType(signature.dtypes[operand]) + ">(0, head) + " +
+             program.firstElement(plan.operands[operand].dims);
+    for (const Product* product : {&query, &key, &value})
+      if (product->map >= 0 && product->operand == operand)
+        return tileOf(*product);
+    throw std::logic_error("a row program of an input that has no tile");
+  };
+  for (const Product* product : {&query, &key, &value}) {
+    if (product->map < 0)
+      continue;
+    const std::vector<std::string> dims = {product == &value ? axes.value : axes.key};
+    int length = program.rowElements(dims);
+    program.storeVector(product->map, dims, tileOf(*product), cudaType(signature.compute), length,
+                        length, program.firstElement(dims));
+  }
 }
 
 std::set<int> HopperScanEmitter::finishNodes() const {
-  return analysis.closure({plan.operands[output].value},
-                          [&](int n) { return n == form.read || factor(n); });
+  return analysis.closure({plan.operands[output].value}, [&](int n) {
+    return n == form.read || n == form.normaliserRead || factor(n);
+  });
 }
 
 /// What the output is made of beside the read: scalars of the token, and the row of values.
@@ -129,7 +198,9 @@ void HopperScanEmitter::keepScalars() {
       continue;
     if (factor(index))
       program.keepScalar(index);
-    else if (node.kind == Node::Kind::operand ? node.operand != value.operand
+    else if (index == form.normaliserRead)
+      continue;
+    else if (node.kind == Node::Kind::operand ? node.operand != value.operand || value.map >= 0
                                               : node.kind != Node::Kind::map)
       refuse("in the form for sm_90a the output is made of the read, the values and scalars of the "
              "token");
@@ -157,11 +228,16 @@ void HopperScanEmitter::layOut() {
   factorOffset = room.take(std::size_t(factorBytes) * tile.stages);
   slotOffset =
       room.take(sizeof(float) * tile.stages * chunkTokens * std::max(1, program.slotCount()));
+  // HopperNormaliser::Room
+  normaliserOffset =
+      room.take(form.normaliser < 0 ? 0 : sizeof(float) * (3 * dim(axes.key) + 5 * chunkTokens));
   barrierOffset = room.take(sizeof(std::uint64_t) * (2 * tile.stages + 2 * scoreBuffers));
   // The driver aligns shared memory to less than the period of the swizzle.
   kernel.sharedBytes = room.size() + period - 128;
   kernel.threads = 128 * (2 + groups);
   kernel.tilesPerHead = (dim(axes.value) + tile.blockV - 1) / tile.blockV;
+  if (form.normaliser >= 0 && kernel.tilesPerHead > 1)
+    kernel.sharedStates.push_back(form.normaliser);
 }
 
 std::string HopperScanEmitter::times(const std::vector<int>& factors) const {
@@ -189,17 +265,23 @@ void HopperScanEmitter::writeConstants(Text& text) const {
   constant("kFactorOffset", factorOffset);
   constant("kSlotOffset", slotOffset);
   constant("kSlots", program.slotCount());
+  constant("kRowLanes", program.rowLanes);
   constant("kBarrierOffset", barrierOffset);
+  constant("kNormaliserOffset", normaliserOffset);
   // A multiprocessor's 65536 registers, less to those who copy than to those who hold the state.
   constant("kLoadRegisters", 48);
-  constant("kScoreRegisters", 96);
+  constant("kScoreRegisters", tile.blockV == panelColumns ? 152 : 96);
   constant("kStateRegisters", tile.blockV > panelColumns         ? 184
                               : dim(axes.key) > 2 * panelColumns ? 240
                                                                  : 208);
   text.line("  static constexpr Decay kDecay = Decay::",
             form.decay == DecayKind::scalar ? "scalar" : "none", ";");
-  text.line("  static constexpr bool kKeyFactor = ",
-            key.factors.empty() && value.factors.empty() ? "false" : "true", ";");
+  auto flag = [&](const char* name, bool set) {
+    text.line("  static constexpr bool ", name, " = ", set ? "true" : "false", ";");
+  };
+  flag("kKeyFactor", !key.factors.empty() || !value.factors.empty());
+  flag("kRowProgram", program.hasRowProgram());
+  flag("kNormaliser", form.normaliser >= 0);
 }
 
 void HopperScanEmitter::writeFactors(Text& text) const {
@@ -226,7 +308,7 @@ void HopperScanEmitter::writeOperands(Text& text) const {
 void HopperScanEmitter::writeFinish(Text& text) const {
   text.line(
       "  static __device__ __forceinline__ float finish(const Args& args, const float* slots, "
-      "const char* value, float read) {");
+      "const char* value, float read, float normaliser) {");
   auto argument = [&](int node) {
     return factor(node) ? program.scalarExpression(node) : "n" + std::to_string(node);
   };
@@ -235,7 +317,8 @@ void HopperScanEmitter::writeFinish(Text& text) const {
     if (factor(index))
       continue;
     text.line("    float n", index, " = ",
-              index == form.read ? "read" + times(query.factors)
+              index == form.read             ? "read" + times(query.factors)
+              : index == form.normaliserRead ? "normaliser" + times(query.factors)
               : node.kind == Node::Kind::operand
                   ? "toFloat(*reinterpret_cast<const Element*>(value))"
                   : mapCode(node, argument),
@@ -247,32 +330,35 @@ void HopperScanEmitter::writeFinish(Text& text) const {
 
 KernelSource HopperScanEmitter::emit() {
   check();
-  query = productOf(form.query, "query");
-  key = productOf(form.key, "key");
-  value = productOf(form.value, "value");
+  query = productOf(form.query, axes.key, "query");
+  key = productOf(form.key, axes.key, "key");
+  value = productOf(form.value, axes.value, "value");
+  if (form.normaliser >= 0 && !value.factors.empty())
+    refuse("the form for sm_90a takes no normaliser beside values that are scaled");
+  mapRows();
   keepScalars();
   layOut();
   Text variant;
-  writeNumberedTypes(variant, "StateType", signature, {form.state});
+  writeNumberedTypes(variant, "StateType", signature, states);
   writeNumberedTypes(variant, "OutputType", signature, {output});
   variant.line("struct Variant {");
   writeConstants(variant);
   program.write(variant);
   writeFactors(variant);
   writeOperands(variant);
-  writeStateAccess(variant, kernel.tensors, {form.state},
-                   plan.operands[form.state].dims[0] == axes.key);
+  writeStateAccess(variant, kernel.tensors, states, plan.operands[form.state].dims[0] == axes.key);
   writeOutputAccess(variant, kernel.tensors, {output});
   writeFinish(variant);
   variant.line("};");
-  kernel.text = assemble(plan, kernel,
-                         {"templates/device/barrier.cuh", "templates/device/wgmma.cuh",
-                          "templates/device/panels.cuh", "templates/kernels/decay.cuh",
-                          "templates/kernels/scan_sm90.cuh"},
-                         variant,
-                         "lathe::HopperScan<lathe::Variant>{args, lathe::alignShared<1024>(shared)}"
-                         ".run();",
-                         1);
+  kernel.text =
+      assemble(plan, kernel,
+               {"templates/device/barrier.cuh", "templates/device/wgmma.cuh",
+                "templates/device/panels.cuh", "templates/kernels/decay.cuh",
+                "templates/kernels/scan_sm90_normaliser.cuh", "templates/kernels/scan_sm90.cuh"},
+               variant,
+               "lathe::HopperScan<lathe::Variant>{args, lathe::alignShared<1024>(shared)}"
+               ".run();",
+               1);
   return kernel;
 }
 

@@ -191,8 +191,6 @@ std::string mapCode(Op op, const std::vector<std::string>& a) {
     return a[0] + " - " + a[1];
   case Op::multiply:
     return a[0] + " * " + a[1];
-  case Op::divide:
-    return a[0] + " / " + a[1];
   case Op::negate:
     return "-(" + a[0] + ")";
   default:
@@ -271,20 +269,32 @@ void Program::writeScalarProgram(Text& text) const {
   text.line("  }");
 }
 
+/// How many elements of a row of `length` a lane has.
+std::string Program::rowCount(int length) const {
+  return rowLanes ? "8" : "rowLength<" + std::to_string(length) + ">";
+}
+
+/// "float NAME[...]": the part of a row that a lane has.
+std::string Program::rowArray(const std::string& name, int length) const {
+  return "float " + name + "[" + rowCount(length) + "]";
+}
+
 /// What a warp reads of a token, apart from what it makes of it, so that a kernel can have the
 /// reads in flight while it does something else.
 void Program::writeRows(Text& text) const {
   text.line("  struct Rows {");
   Text loads;
+  const std::string lanes = rowLanes ? ", " + std::to_string(rowLanes) : "";
   for (int index : rowNodes()) {
     const Node& node = plan.nodes[index];
     if (node.kind != Node::Kind::operand)
       continue;
     int length = rowElements(node.dims);
-    text.line("    float n", index, "[rowLength<", length, ">];  // ",
+    text.line("    ", rowArray("n" + std::to_string(index), length), ";  // ",
               plan.operands[node.operand].name);
-    loads.line("      loadRow<", length, ">(n", index, ", ", rowPointer(node.operand), ", ",
-               signature.dims.at(node.dims[0]), " - ", firstElement(node.dims), ", valid, lane);");
+    loads.line("      ", rowLanes ? "loadPieces<" : "loadRow<", length, lanes, ">(n", index, ", ",
+               rowPointer(node.operand), ", ", signature.dims.at(node.dims[0]), " - ",
+               firstElement(node.dims), ", valid, lane);");
   }
   text.line("    __device__ __forceinline__ void load(", kRowParameters, ") {");
   text.append(loads);
@@ -304,8 +314,8 @@ void Program::writeMapRows(Text& text) const {
   text.line("  static __device__ __forceinline__ void mapRows(const Rows& rows, ", kRowParameters,
             ") {");
   if (hasRowProgram())
-    text.line("    [[maybe_unused]] float* slots = reinterpret_cast<float*>(shared + kSlotOffset) "
-              "+ token;");
+    text.line("    [[maybe_unused]] float* slots = reinterpret_cast<float*>(", slotBase,
+              ") + token;");
   auto isVector = [&](int node) { return !plan.nodes[node].dims.empty(); };
   auto argument = [&](int arg) {
     if (analysis.scalar(arg))
@@ -322,12 +332,12 @@ void Program::writeMapRows(Text& text) const {
           "cannot be computed ahead of it");
     int length = isVector(index) ? rowElements(node.dims) : 0;
     if (isVector(index) && node.kind != Node::Kind::operand)
-      text.line("    float ", name, "[rowLength<", length, ">];");
+      text.line("    ", rowArray(name, length), ";");
     if (node.kind == Node::Kind::operand) {
-      text.line("    const float(&", name, ")[rowLength<", length, ">] = rows.", name, ";");
+      text.line("    const ", rowArray("(&" + name + ")", length), " = rows.", name, ";");
     } else if (node.kind == Node::Kind::map && isVector(index)) {
       text.line("#pragma unroll");
-      text.line("    for (int i = 0; i < rowLength<", length, ">; ++i)");
+      text.line("    for (int i = 0; i < ", rowCount(length), "; ++i)");
       text.line("      ", name, "[i] = ", mapCode(node, argument), ";");
     } else if (node.kind == Node::Kind::map) {
       text.line("    float ", name, " = ", mapCode(node, argument), ";");
@@ -348,9 +358,12 @@ void Program::writeMapRows(Text& text) const {
       bool largest = node.kind == Node::Kind::max;
       text.line("    float ", name, ";");
       writeReduction(text, largest, name, value,
-                     "inRow<" + std::to_string(signature.dims.at(node.name)) + ">(i, lane)",
-                     "rowLength<" + std::to_string(over) + ">");
-      text.line("    ", name, " = warp", largest ? "Max(" : "Sum(", name, ");");
+                     rowLanes ? "lane % " + std::to_string(rowLanes) + " * 8 + i < " +
+                                    std::to_string(over)
+                              : "inRow<" + std::to_string(over) + ">(i, lane)",
+                     rowCount(over));
+      text.line("    ", name, " = warp", largest ? "Max" : "Sum", "<", rowLanes ? rowLanes : 32,
+                ">(", name, ");");
     } else {
       throw std::logic_error("row program: unexpected node " + name);
     }
@@ -360,19 +373,22 @@ void Program::writeMapRows(Text& text) const {
     if (!isVector(store.node)) {
       std::string value = argument(store.node);
       name = "spread" + std::to_string(store.node);
-      text.line("    float ", name, "[rowLength<", store.length, ">];");
+      text.line("    ", rowArray(name, store.length), ";");
       text.line("#pragma unroll");
-      text.line("    for (int i = 0; i < rowLength<", store.length, ">; ++i)");
+      text.line("    for (int i = 0; i < ", rowCount(store.length), "; ++i)");
       text.line("      ", name, "[i] = ", value, ";");
     }
-    text.line("    storeRow<", store.length, ", ", store.padded, ", ", store.type, ">(",
-              store.pointer, ", ", name, ", ", signature.dims.at(store.dims[0]), " - ", store.first,
-              ", valid, lane);");
+    if (rowLanes)
+      text.line("    storePieces<", store.length, ", ", rowLanes, ">(");
+    else
+      text.line("    storeRow<", store.length, ", ", store.padded, ", ", store.type, ">(");
+    text.line("        ", store.pointer, ", ", name, ", ", signature.dims.at(store.dims[0]), " - ",
+              store.first, ", valid, lane);");
   }
   for (size_t i = 0; i < slots.size(); ++i)
     if (!analysis.scalar(slots[i]))
-      text.line("    if (lane == 0)\n      slots[", i, " * kBlock] = valid ? n", slots[i],
-                " : 0.0f;");
+      text.line("    if (lane", rowLanes ? " % " + std::to_string(rowLanes) : "",
+                " == 0)\n      slots[", i, " * kBlock] = valid ? n", slots[i], " : 0.0f;");
   text.line("  }");
 }
 

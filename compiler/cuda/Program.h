@@ -66,6 +66,12 @@ public:
   std::function<int(const std::vector<std::string>&)> rowElements;
   std::function<std::string(const std::vector<std::string>&)> firstElement;
 
+  /// How many lanes hold a row, eight neighbouring elements each; 0: a warp does, each lane every
+  /// 32nd element.
+  int rowLanes = 0;
+  /// The expression of the slots of token 0.
+  std::string slotBase = "shared + kSlotOffset";
+
   /// Operands that the row program loads row by row (inputs only).
   std::set<int> vectorInputs() const;
   /// The C++ expression of a kept scalar or a literal, where `slots` points at the token's first
@@ -87,6 +93,8 @@ private:
     std::string pointer, type, first;
     int length, padded;
   };
+  std::string rowArray(const std::string& name, int length) const;
+  std::string rowCount(int length) const;
   std::set<int> rowNodes() const;
   std::set<int> threadNodes() const;
   void writeScalars(Text& text) const;

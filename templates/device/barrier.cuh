@@ -38,6 +38,11 @@ struct Barrier {
   }
 };
 
+/// Where the 128 threads of one warpgroup meet; ID from 1 to 15, 0 being that of __syncthreads.
+template <int ID> __device__ __forceinline__ void syncWarpgroup() {
+  asm volatile("bar.sync %0, 128;" ::"n"(ID) : "memory");
+}
+
 /// 16 bytes that exist, to shared memory.
 __device__ __forceinline__ void copyAsync16(void* shared, const void* global) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(sharedAddress(shared)), "l"(global)

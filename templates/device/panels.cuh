@@ -49,6 +49,55 @@ template <class T, int ROWS, int COLUMNS> struct PanelCopy {
   }
 };
 
+/// The row of one token in a tile of panels, ROWS tokens high.
+template <class T, int ROWS> struct PanelRow {
+  char* tile;
+  int row;
+
+  /// Columns 8 piece to 8 piece + 7.
+  __device__ __forceinline__ uint4& operator[](int piece) const {
+    return *reinterpret_cast<uint4*>(tile + piece / 8 * (ROWS * kPanelRow) +
+                                     panelOffset(row, piece % 8));
+  }
+};
+
+// A row of N elements held by LANES neighbouring lanes, eight neighbouring elements each; of a row
+// in memory `columns` elements exist, a multiple of eight.
+
+template <int N, int LANES, class T, int ROWS>
+__device__ __forceinline__ void loadPieces(float (&x)[8], PanelRow<T, ROWS> row, int columns,
+                                           bool valid, int lane) {
+  int piece = lane % LANES;
+  uint4 packed = make_uint4(0, 0, 0, 0);
+  if (valid && piece * 8 < N && piece * 8 < columns)
+    packed = row[piece];
+  const uint32 words[4] = {packed.x, packed.y, packed.z, packed.w};
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    float2 both = unpack<T>(words[i]);
+    x[2 * i] = both.x, x[2 * i + 1] = both.y;
+  }
+}
+
+/// Of a param.
+template <int N, int LANES, class T>
+__device__ __forceinline__ void loadPieces(float (&x)[8], const T* row, int columns, bool valid,
+                                           int lane) {
+  int column = lane % LANES * 8;
+  loadNeighbours(x, row + column, valid && column < N && column < columns ? 8 : 0);
+}
+
+/// Zeros where the row is not valid.
+template <int N, int LANES, class T, int ROWS>
+__device__ __forceinline__ void storePieces(PanelRow<T, ROWS> row, const float (&x)[8], int columns,
+                                            bool valid, int lane) {
+  int piece = lane % LANES;
+  if (piece * 8 < N && piece * 8 < columns)
+    row[piece] = valid ? make_uint4(pack<T>(x[0], x[1]), pack<T>(x[2], x[3]), pack<T>(x[4], x[5]),
+                                    pack<T>(x[6], x[7]))
+                       : make_uint4(0, 0, 0, 0);
+}
+
 /// Calls f(row, column, element) for all that a thread holds of a 64 x (64 PANELS) accumulator.
 template <int PANELS, class Function>
 __device__ __forceinline__ void eachElement(float (&accumulator)[PANELS][8][4], int warp, int lane,

@@ -52,8 +52,12 @@ template <> __device__ __forceinline__ uint32 pack<f16>(float low, float high) {
   return result;
 }
 
+template <class T> __device__ __forceinline__ float2 unpack(uint32 x) {
+  return make_float2(toFloat(T{uint16(x)}), toFloat(T{uint16(x >> 16)}));
+}
+
 /// The two elements of a packed register times two factors, rounded once.
 template <class T> __device__ __forceinline__ uint32 scalePacked(uint32 x, float low, float high) {
-  T first{uint16(x)}, second{uint16(x >> 16)};
-  return pack<T>(toFloat(first) * low, toFloat(second) * high);
+  float2 both = unpack<T>(x);
+  return pack<T>(both.x * low, both.y * high);
 }

@@ -21,7 +21,7 @@ template <class V> struct HopperScan {
   static constexpr int kKeyPanels = (V::kK + kPanelColumns - 1) / kPanelColumns;
   static constexpr int kKeyTile = kKeyPanels * kPanel;
   static constexpr int kGroups = V::kBlockV / kPanelColumns;  ///< Warpgroups that hold the state.
-  static constexpr int kScoreBuffers = 2;
+  static constexpr int kScoreBuffers = 2, kScoreBarrier = 1;
   static constexpr int kLoaders = 3;  ///< Warps that copy.
 
   const Args& args;
@@ -129,14 +129,33 @@ template <class V> struct HopperScan {
     }
   }
 
+  /// Queries, keys and values of a chunk become what the spec makes of them, in their places.
+  __device__ __forceinline__ void mapRows(int chunk, int stage) {
+    constexpr int kRowsAtOnce = 32 / V::kRowLanes;
+    int firstToken = chunk * V::kChunk;
+#pragma unroll 2
+    for (int first = warp * kRowsAtOnce; first < V::kChunk; first += 4 * kRowsAtOnce) {
+      int token = first + lane / V::kRowLanes;
+      V::rowProgram(args, shared, stage, token, firstToken + token < sequence.tokens, tile,
+                    sequence, head, firstToken, lane);
+    }
+  }
+
   /// P[i][j] = (query_i . key_j) e^{G_i - G_j} f_j for j <= i, rounded, of every chunk.
   __device__ __forceinline__ void computeScores() {
     int row = warp * 16 + lane / 4, column = lane % 4 * 2;
+    HopperNormaliser<V> normaliser(shared);
+    if constexpr (V::kNormaliser)
+      normaliser.load(V::template initialState<1>(args, sequence, head));
 #pragma unroll 1
     for (int chunk = 0; chunk < chunks; ++chunk) {
       int stage = chunk % V::kStages, buffer = chunk % kScoreBuffers;
       full(stage).wait(chunk / V::kStages & 1);
+      if constexpr (V::kRowProgram)
+        mapRows(chunk, stage);
       fenceAsyncProxy();
+      if constexpr (V::kRowProgram)
+        syncWarpgroup<kScoreBarrier>();
       uint32 q = sharedAddress(query(stage)), k = sharedAddress(key(stage));
       const Factors<V::kChunk>& factor = factors(stage);
       float sum[8][4];
@@ -147,6 +166,8 @@ template <class V> struct HopperScan {
         wgmma(Element{}, sum, panelDescriptor(q + offset), panelDescriptor(k + offset), step > 0);
       }
       wgmmaCommit();
+      if constexpr (V::kNormaliser)
+        normaliser.readTiles(query(stage), key(stage), factor);
       float2 after[8], own[8];
       float upper = factor.cumulative[row], lower = factor.cumulative[row + 8];
 #pragma unroll
@@ -171,6 +192,8 @@ template <class V> struct HopperScan {
           sum[n][e] = seen ? sum[n][e] : 0.0f;
         }
       }
+      if constexpr (V::kNormaliser)
+        normaliser.finish(sum, buffer);
 #pragma unroll
       for (int n = 0; n < 8; n += 2)
         storeMatrix4(scores(buffer) + panelOffset(warp * 16 + lane % 16, n + lane / 16),
@@ -180,6 +203,9 @@ template <class V> struct HopperScan {
       fenceAsyncProxy();
       arriveWarp(scored(buffer));
     }
+    if constexpr (V::kNormaliser)
+      if (tile == 0)
+        normaliser.store(V::template finalState<1>(args, sequence, head));
   }
 
   /// Calls f(key channel, column of V, element) for all of the state that this thread holds and
@@ -204,6 +230,7 @@ template <class V> struct HopperScan {
     int column = tile * V::kBlockV + group * kPanelColumns + warp * 16;
     char* room = shared + V::kOutputOffset + (group * 4 + warp) * V::kChunk * 32;
     const char* values = value(stage) + group * kPanel;
+    const float* sums = HopperNormaliser<V>(shared).reads(chunk % kScoreBuffers);
     uint32 packed[8][2];
 #pragma unroll
     for (int n = 0; n < 8; ++n)
@@ -213,8 +240,9 @@ template <class V> struct HopperScan {
 #pragma unroll
         for (int e = 0; e < 2; ++e) {
           int token = n * 8 + lane % 4 * 2 + e, v = warp * 16 + lane / 4 + half * 8;
-          y[e] = V::finish(args, slots(stage) + token,
-                           values + panelOffset(token, v / 8) + v % 8 * 2, read[n][half * 2 + e]);
+          y[e] =
+              V::finish(args, slots(stage) + token, values + panelOffset(token, v / 8) + v % 8 * 2,
+                        read[n][half * 2 + e], V::kNormaliser ? sums[token] : 0.0f);
         }
         packed[n][half] = pack<Out>(y[0], y[1]);
       }

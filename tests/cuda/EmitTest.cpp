@@ -120,11 +120,23 @@ TEST(Emit, RefusesWhatTheFormForHopperDoesNotTake) {
             words("retnet", "the form for sm_90a computes in bf16 or f16, not f32"));
   EXPECT_EQ(of("gla", signatureOf(libraryPlan("gla"), 128, 128)),
             words("gla", "the form for sm_90a takes one decay a token or none"));
-  EXPECT_EQ(of("linear_attention", signatureOf(libraryPlan("linear_attention"), 128, 128)),
-            words("linear_attention", "the form for sm_90a takes no normaliser"));
-  EXPECT_EQ(of("lightning", signatureOf(libraryPlan("lightning"), 128, 128)),
-            words("lightning", "in the form for sm_90a the query must be an input of the type of "
-                               "the tensor cores, or that times scalars of the token"));
+  plan = planOf(R"(variant scaled(K, V) {
+    input  q[K], k[K], v[V], a
+    state  S[K, V], n[K]
+    S <- S + k * (a * v)
+    n <- n + k
+    output o[V] = (q @ S) / (q @ n)
+  })",
+                "scaled");
+  EXPECT_EQ(refusal(plan, Family::scan, signatureOf(plan, 128, 128), kHopperTile),
+            words("scaled", "the form for sm_90a takes no normaliser beside values that are "
+                            "scaled"));
+  plan = libraryPlan("retnet");
+  Signature wide = signature;
+  wide.dtypes[0] = DType::f32;
+  EXPECT_EQ(of("retnet", wide),
+            words("retnet", "in the form for sm_90a the query must be made of one input over K of "
+                            "the type of the tensor cores and of scalars of the token"));
   EXPECT_EQ(of("retnet", signatureOf(plan, 100, 128)),
             words("retnet", "K must be a multiple of 16 in the form for sm_90a"));
   EXPECT_EQ(of("retnet", signatureOf(plan, 128, 100)),
@@ -153,6 +165,19 @@ TEST(Emit, RefusesWhatTheFormForHopperDoesNotTake) {
   EXPECT_EQ(of("mamba2_gated", signatureOf(plan, 128, 64)),
             words("mamba2_gated", "in the form for sm_90a the output is made of the read, the "
                                   "values and scalars of the token"));
+}
+
+TEST(Emit, TheFormForHopperMapsRowsInPlace) {
+  Plan plan = libraryPlan("linear_attention");
+  KernelSource kernel = emit(plan, Family::scan, signatureOf(plan, 128, 128), kHopperTile);
+  EXPECT_NE(kernel.text.find("kRowProgram = true"), std::string::npos);
+  EXPECT_NE(kernel.text.find("kNormaliser = true"), std::string::npos);
+  ASSERT_EQ(kernel.sharedStates.size(), 1u);
+  EXPECT_EQ(plan.operands[kernel.sharedStates[0]].name, "z");
+  plan = libraryPlan("retnet");
+  kernel = emit(plan, Family::scan, signatureOf(plan, 128, 128), kHopperTile);
+  EXPECT_NE(kernel.text.find("kRowProgram = false"), std::string::npos);
+  EXPECT_NE(kernel.text.find("kNormaliser = false"), std::string::npos);
 }
 
 TEST(Emit, NamesTheStatesThatSeveralBlocksRead) {
