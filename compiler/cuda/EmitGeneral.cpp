@@ -1,4 +1,5 @@
 #include "compiler/cuda/GeneralEmitter.h"
+#include "compiler/cuda/Segments.h"
 
 #include <algorithm>
 #include <stdexcept>
@@ -89,8 +90,9 @@ static void writeRecord(Text& text, const GeneralKernel& kernel) {
   text.line("    const int64 rows = int64(args.sequences ? 1 : args.batch) * args.tokens;");
   text.line(
       "    const int64 row = int64(at.sequence.batch) * args.tokens + at.sequence.first + t;");
-  text.line("    return static_cast<float*>(args.workspace) + ((int64(at.head) * kTiles + at.tile) "
-            "* rows + row) * ",
+  text.line("    char* records = static_cast<char*>(args.workspace) + ", workspaceHead, ";");
+  text.line("    return reinterpret_cast<float*>(records) + ((int64(at.head) * kTiles + at.tile) * "
+            "rows + row) * ",
             kernel.recordSize, ";");
   text.line("  }");
 }
@@ -138,8 +140,9 @@ KernelSource emitGeneral(const Plan& plan, Family family, const Signature& signa
   run.line("  }");
   variant.append(run);
   variant.line("};");
-  kernel.text = assemble(plan, kernel, {"templates/kernels/general.cuh"}, variant,
-                         "lathe::runGeneral<lathe::Variant>(args, shared);", 1);
+  kernel.text =
+      assemble(plan, kernel, {"templates/kernels/general.cuh"}, variant,
+               "lathe::runGeneral<lathe::Variant>(args, shared);", generalBlocks(general, family));
   return kernel;
 }
 

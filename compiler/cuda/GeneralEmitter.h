@@ -34,12 +34,16 @@ public:
   std::string tensor(int operand, KernelSource::Slot::Role role) const;
 };
 
+/// Blocks that a multiprocessor should hold, by the registers that a thread needs.
+int generalBlocks(const GeneralKernel& kernel, Family family);
+
 /// Where an expression is written: the index of each dimension there, and what is known already.
 struct Scope {
   Text& text;
   std::map<std::string, std::string> at;
   std::map<std::string, int> limits = {};  ///< Dimensions whose index may be beyond this size.
   std::map<std::pair<int, std::string>, std::string> known = {};
+  std::map<std::string, std::string> loaded = {};  ///< Elements of inputs that are in registers.
 };
 
 /// Writes one sweep: a struct with the registers of its states and the code of a block of tokens.
@@ -52,6 +56,7 @@ public:
 
 private:
   void place();
+  void placeInputs();
   int pitch(int value) const;
   void writePointers(Text& text) const;
   void writeTransfer(Text& text, bool load) const;
@@ -61,13 +66,21 @@ private:
   void writeAdvance(Text& text);
   void writeStage(Text& text, const Stage& stage);
   void writeGroup(Text& text, const Group& group, bool isLoop, int turn);
+  void writeTokenLoop(Text& text, const Group& group);
+  void writeToken(Text& text) const;
+  void writeInputs(Text& text);
+  std::set<int> inputsOf(const Group& group) const;
+  void addInputs(int value, const Dims& space, std::set<int>& inputs) const;
+  int roundsOf(const Dims& space) const;
+  void writeIndices(Scope& scope, const Dims& space) const;
   void writeElements(Text& text, const Group& group, bool isLoop);
   void writeRows(Text& text, const Group& group, bool isLoop, int turn);
-  void writePass(Text& text, const Group& group);
+  void writePass(Text& text, const Group& group, int tokens);
+  std::string rowOf(const Scope& scope, int value) const;
   void writePassLeaves(Text& text, const std::set<int>& leaves, const Dims& dims, Scope scope,
                        const std::string& suffix, Scope& inner);
-  void writePassBody(Scope& scope, const Group& group, const std::map<int, std::string>& sums);
-  void finishColumns(Text& text, int value, const std::string& sum, int width);
+  void writePassBody(Scope& scope, const Group& group, const std::map<int, std::string>& sums,
+                     const std::string& columnSum);
   void finishChannels(Text& text, int value, const std::string& sum, bool isRagged);
   void writeItem(Scope& scope, const Group& group, int item);
   void writeStore(Scope& scope, const Item& item);
@@ -82,6 +95,7 @@ private:
   std::string uniform(int value) const;
   std::string term(Scope& scope, int value);
   std::string load(Scope& scope, int operand) const;
+  std::string element(const Scope& scope, int operand) const;
   std::string recorded(Scope& scope, int value) const;
   std::string row(const Scope& scope, int value, int ahead) const;
   std::string offset(const Scope& scope, const Dims& dims, bool isHeld) const;
@@ -99,6 +113,7 @@ private:
   Schedule schedule;
   SharedLayout layout;
   std::map<int, int> rowOffsets;      ///< Of values.
+  std::set<int> ahead;                ///< Inputs that are loaded into registers a block ahead.
   std::map<int, int> partialOffsets;  ///< Of values that a pass leaves in parts.
   int names = 0;
 };

@@ -50,28 +50,42 @@ void SweepWriter::writeItem(Scope& scope, const Group& group, int index) {
                     x, ";");
 }
 
-void SweepWriter::writeElements(Text& text, const Group& group, bool isLoop) {
-  const int count = kernel.held(group.space);
-  if (isLoop) {
-    text.line("        for (int e = at.thread; e < ", count, "; e += kThreads) {");
-  } else {
-    text.line("#pragma unroll 2");
-    text.line("      for (int e = at.thread; e < at.rows * ", count, "; e += kThreads) {");
-    text.line("          const int r = e / ", count, ";");
-    text.line("          [[maybe_unused]] const int t = at.token<",
-              sweep.reverse ? "true" : "false", ">(r);");
-  }
-  Scope scope{text, {}};
-  int stride = count;
-  for (const std::string& dim : group.space) {
+/// The index of each dimension of an element e, and which may be beyond the end.
+void SweepWriter::writeIndices(Scope& scope, const Dims& space) const {
+  int stride = kernel.held(space);
+  for (const std::string& dim : space) {
     stride /= kernel.held(dim);
     const std::string index = "i" + std::to_string(scope.at.size());
-    text.line("          [[maybe_unused]] const int ", index, " = e / ", stride, " % ",
-              kernel.held(dim), ";");
+    scope.text.line("          [[maybe_unused]] const int ", index, " = e / ", stride, " % ",
+                    kernel.held(dim), ";");
     scope.at[dim] = index;
     if (dim == kernel.spread && kernel.size(dim) % kernel.held(dim))
       scope.limits[dim] = kernel.size(dim);
   }
+}
+
+void SweepWriter::writeElements(Text& text, const Group& group, bool isLoop) {
+  const int count = kernel.held(group.space);
+  std::set<int> loaded = isLoop ? std::set<int>() : inputsOf(group);
+  std::erase_if(loaded, [&](int input) { return !ahead.count(input); });
+  if (isLoop) {
+    text.line("        for (int e = at.thread; e < ", count, "; e += kThreads) {");
+  } else if (loaded.empty()) {
+    text.line("#pragma unroll 2");
+    text.line("      for (int e = at.thread; e < at.rows * ", count, "; e += kThreads) {");
+  } else {
+    text.line("#pragma unroll");
+    text.line("      for (int k = 0; k < ", roundsOf(group.space), "; ++k)");
+    text.line("      if (const int e = at.thread + k * kThreads; e < at.rows * ", count, ") {");
+  }
+  if (!isLoop) {
+    text.line("          const int r = e / ", count, ";");
+    writeToken(text);
+  }
+  Scope scope{text, {}};
+  writeIndices(scope, group.space);
+  for (int input : loaded)
+    scope.loaded[element(scope, input)] = "inputs.in" + std::to_string(input) + "[k]";
   for (int item : group.items)
     writeItem(scope, group, item);
   text.line("      }");

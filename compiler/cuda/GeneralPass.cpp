@@ -39,6 +39,17 @@ void SweepWriter::writePassLeaves(Text& text, const std::set<int>& leaves, const
       names[leaf] = name();
       text.line("          float ", names[leaf], "[kColumns];");
     }
+  if (!suffix.empty())
+    std::erase_if(own, [&](int leaf) {
+      const std::string place = rowOf(scope, leaf);
+      if (!place.empty()) {
+        text.line("          loadColumns(", names[leaf], ", ", place, ");");
+        inner.known[{leaf, keyOf(inner, leaf)}] = names[leaf] + suffix;
+      }
+      return !place.empty();
+    });
+  if (own.empty())
+    return;
   if (!suffix.empty()) {
     text.line("#pragma unroll");
     text.line("          for (int c = 0; c < kColumns; ++c) {");
@@ -53,7 +64,22 @@ void SweepWriter::writePassLeaves(Text& text, const std::set<int>& leaves, const
     text.line("          }");
 }
 
-void SweepWriter::writePass(Text& text, const Group& group) {
+/// The address of a value's row at the columns that a thread reads; empty where it has none.
+std::string SweepWriter::rowOf(const Scope& scope, int index) const {
+  const Value& value = graph.values[index];
+  const bool isState = value.kind == Node::Kind::state && !sweep.given.count(index);
+  if (!isState && !items.isRow(index))
+    return "";
+  Scope first = scope;
+  for (auto& [dim, place] : first.at)
+    if (place == "reading + c")
+      place = "reading";
+  return "&" + (isState ? row(first, graph.carried.at(value.operand), 0)
+                        : row(first, index, graph.carrierOf(index) >= 0));
+}
+
+/// For `tokens` tokens at a time, from r on.
+void SweepWriter::writePass(Text& text, const Group& group, int tokens) {
   const std::string channel = group.space[0], column = group.space[1];
   const bool isRagged = kernel.size(channel) % kernel.tile.splitK != 0;
   const int width = kernel.held(column);
@@ -72,7 +98,7 @@ void SweepWriter::writePass(Text& text, const Group& group) {
       addLeaves(items, item.value, leaves);
     }
   }
-  auto start = [&](What what, const char* length) {
+  auto start = [&](What what, const std::string& length) {
     for (auto [index, sum] : sums)
       if (items.items[index].what == what) {
         text.line("          float ", sum, "[", length, "];");
@@ -91,7 +117,6 @@ void SweepWriter::writePass(Text& text, const Group& group) {
   reading.at[column] = "reading + c";
   text.line("        {");
   text.line("          typedef ", heldType(group.space), " H;");
-  writePassLeaves(text, leaves, {}, reading, "", scope);
   start(What::partial, "H::kLength");
   text.line("#pragma unroll");
   text.line("          for (int j = 0; j < H::kGroups; ++j) {");
@@ -99,19 +124,33 @@ void SweepWriter::writePass(Text& text, const Group& group) {
   text.line("          [[maybe_unused]] const int reading = ",
             width % perGroup ? "column < " + std::to_string(width) + " ? column : 0" : "column",
             ";");
+  start(What::value, std::to_string(tokens) + " * kColumns");
+  if (tokens > 1) {
+    text.line("          const int firstRow = r;");
+    text.line("#pragma unroll");
+    text.line("          for (int u = 0; u < ", tokens, "; ++u) {");
+    text.line("          const int r = firstRow + u;");
+    text.line("          [[maybe_unused]] const int t = at.token<",
+              sweep.reverse ? "true" : "false", ">(r);");
+  }
+  writePassLeaves(text, leaves, {}, reading, "", scope);
   writePassLeaves(text, leaves, {column}, reading, "[c]", scope);
-  start(What::value, "kColumns");
   text.line("#pragma unroll");
   text.line("          for (int i = 0; i < H::kLength; ++i) {");
   text.line("          [[maybe_unused]] const int channel = H::channel(at, i);");
   writePassLeaves(text, leaves, {channel}, reading, "", scope);
   text.line("#pragma unroll");
   text.line("          for (int c = 0; c < kColumns; ++c) {");
-  writePassBody(scope, group, sums);
+  writePassBody(scope, group, sums, tokens > 1 ? "[u * kColumns + c]" : "[c]");
   text.line("          }\n          }");
-  for (auto [index, sum] : sums)
+  if (tokens > 1)
+    text.line("          }");
+  for (auto [index, sum] : sums) {
+    const int value = items.items[index].value;
     if (items.items[index].what == What::value)
-      finishColumns(text, items.items[index].value, sum, isCut ? width : 0);
+      text.line("          storeSums<H, ", isLargest(value) ? "true" : "false", ">(", sum, ", v",
+                value, " + r * ", pitch(value), ", ", pitch(value), ", column, ", width, ", at);");
+  }
   text.line("          }");
   for (auto [index, sum] : sums)
     if (items.items[index].what == What::partial)
@@ -121,7 +160,8 @@ void SweepWriter::writePass(Text& text, const Group& group) {
 
 /// What happens to one element.
 void SweepWriter::writePassBody(Scope& outer, const Group& group,
-                                const std::map<int, std::string>& sums) {
+                                const std::map<int, std::string>& sums,
+                                const std::string& columnSum) {
   Scope scope = outer;
   for (int index = 0; index < int(graph.values.size()); ++index) {
     const Value& value = graph.values[index];
@@ -139,7 +179,7 @@ void SweepWriter::writePassBody(Scope& outer, const Group& group,
       writeStore(scope, item);
     } else {
       const bool largest = isLargest(item.value), perColumn = item.what == What::value;
-      const std::string sum = sums.at(index) + (perColumn ? "[c]" : "[i]");
+      const std::string sum = sums.at(index) + (perColumn ? columnSum : "[i]");
       const std::string next = term(scope, item.value);
       const std::string exists = condition(scope, {group.space[perColumn ? 0 : 1]});
       scope.text.line("          ", exists.empty() ? "" : "if (" + exists + ")\n            ", sum,
@@ -149,28 +189,13 @@ void SweepWriter::writePassBody(Scope& outer, const Group& group,
   scope.text.append(assignments);
 }
 
-/// The sums of a thread's columns, over the lanes that share them, into the row of the token.
-void SweepWriter::finishColumns(Text& text, int index, const std::string& sum, int width) {
-  text.line("#pragma unroll");
-  text.line("          for (int c = 0; c < kColumns; ++c)");
-  text.line("            ", sum, "[c] = combineLanes<", isLargest(index) ? "true" : "false",
-            ", H::kAcross, 32>(", sum, "[c]);");
-  text.line("          if (at.lane < H::kAcross)");
-  text.line("#pragma unroll");
-  text.line("            for (int c = 0; c < kColumns; ++c)");
-  if (width)
-    text.line("              if (column + c < ", width, ")");
-  const Scope scope{text, {{graph.values[index].dims[0], "column + c"}}};
-  text.line("              ", row(scope, index, 0), " = ", sum, "[c];");
-}
-
 /// The sums of a thread's channels, over the lanes that share them, beside those of other warps.
 void SweepWriter::finishChannels(Text& text, int index, const std::string& sum, bool isRagged) {
   const int channels = kernel.held(graph.values[index].dims);
   text.line("#pragma unroll");
   text.line("          for (int i = 0; i < H::kLength; ++i) {");
   text.line("            ", sum, "[i] = combineLanes<", isLargest(index) ? "true" : "false",
-            ", 1, H::kAcross>(", sum, "[i]);");
+            ", H::kAcross>(", sum, "[i]);");
   text.line("            const int channel = H::channel(at, i);");
   text.line("            if (at.lane % H::kAcross == 0",
             isRagged ? " && channel < " + std::to_string(channels) : std::string(), ")");

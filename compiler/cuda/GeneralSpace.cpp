@@ -45,6 +45,14 @@ int GeneralKernel::heldRegisters() const {
   return most;
 }
 
+int generalBlocks(const GeneralKernel& kernel, Family family) {
+  if (family != Family::step)
+    return 1;
+  constexpr int others = 64, file = 65536, granule = 8;
+  const int registers = (kernel.heldRegisters() + others + granule - 1) / granule * granule;
+  return std::clamp(file / (registers * kernel.threads()), 1, 16);
+}
+
 int generalRegisters(const Plan& plan, const Signature& signature, const Tile& tile) {
   constexpr int others = 48;
   return GeneralKernel(plan, signature, tile).heldRegisters() + others;
@@ -53,7 +61,7 @@ int generalRegisters(const Plan& plan, const Signature& signature, const Tile& t
 std::vector<Tile> generalTiles(const Plan& plan, Family family, const Signature& signature,
                                std::size_t sharedBytes) {
   constexpr int fewestThreads = 64, mostThreads = 512;
-  constexpr int splits[][2] = {{4, 4}, {8, 4}, {16, 4}, {16, 2}, {32, 2}, {32, 1}};
+  constexpr int splits[][2] = {{4, 4}, {8, 4}, {16, 4}, {8, 2}, {16, 2}, {32, 2}, {32, 1}};
   Tile tile{0, 16, 256, 1, 32, 4, Form::general};
   const GeneralKernel widest(plan, signature, tile);
   const std::string dim = columnsOf(widest);
@@ -61,7 +69,7 @@ std::vector<Tile> generalTiles(const Plan& plan, Family family, const Signature&
   while (!dim.empty() && whole < widest.size(dim))
     whole *= 2;
   std::vector<Tile> tiles;
-  for (tile.blockV = whole; tile.blockV >= 4; tile.blockV /= 2) {
+  for (tile.blockV = whole; tile.blockV >= 8; tile.blockV /= 2) {
     for (auto [splitK, columns] : splits) {
       tile.splitK = splitK;
       tile.columns = columns;

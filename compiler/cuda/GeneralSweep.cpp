@@ -11,6 +11,7 @@ SweepWriter::SweepWriter(const GeneralKernel& kernel, const GraphSweep& sweep, S
     : kernel(kernel), graph(kernel.graph), sweep(sweep), items(graph, sweep, kernel.spread),
       schedule(scheduleOf(items)), layout(layout) {
   place();
+  placeInputs();
 }
 
 /// Floats from one token's row to the next. Steps of a pass may read up to 31 elements beyond.
@@ -68,6 +69,7 @@ void SweepWriter::write(Text& text, const std::string& name) {
       text.line("    typename ", heldType(operand.dims), "::Registers s", state, ";  // ",
                 operand.name);
   }
+  writeInputs(text);
   writeTransfer(text, true);
   writeTransfer(text, false);
   if (carriesRows)
@@ -168,24 +170,32 @@ void SweepWriter::writePointers(Text& text) const {
 }
 
 void SweepWriter::writeAdvance(Text& text) {
-  text.line("    __device__ __forceinline__ void advance(const Place& at) {");
+  text.line("    __device__ __forceinline__ void advance(const Place& at, Inputs& inputs) {");
   text.line("      [[maybe_unused]] const Args& args = at.args;");
   text.line("      [[maybe_unused]] const int firstColumn = at.tile * kBlockV;");
+  text.line("      Inputs next;");
   writePointers(text);
-  for (const auto& level : schedule.levels) {
-    for (const Stage& stage : level)
+  for (std::size_t level = 0; level < schedule.levels.size(); ++level) {
+    for (const Stage& stage : schedule.levels[level])
       writeStage(text, stage);
+    if (level == 0)
+      text.line("      next.load(at.ahead<kBlock>());");
     text.line("      __syncthreads();");
   }
+  text.line("      inputs = next;");
   text.line("    }");
 }
 
 void SweepWriter::writeStage(Text& text, const Stage& stage) {
+  if (stage.isLoop && stage.phases.size() == 1 && !stage.barrierAfterToken) {
+    for (const Group& group : stage.phases[0])
+      writeTokenLoop(text, group);
+    return;
+  }
   if (stage.isLoop) {
     text.line("#pragma unroll 1");
     text.line("      for (int r = 0; r < at.rows; ++r) {");
-    text.line("        [[maybe_unused]] const int t = at.token<", sweep.reverse ? "true" : "false",
-              ">(r);");
+    writeToken(text);
   }
   for (std::size_t phase = 0; phase < stage.phases.size(); ++phase) {
     int turn = 0;
@@ -198,6 +208,29 @@ void SweepWriter::writeStage(Text& text, const Stage& stage) {
     text.line("      }");
 }
 
+void SweepWriter::writeToken(Text& text) const {
+  text.line("          [[maybe_unused]] const int t = at.token<", sweep.reverse ? "true" : "false",
+            ">(r);");
+}
+
+/// A loop without barriers. A pass takes several tokens at a time, so that their sums go through
+/// the lanes together.
+void SweepWriter::writeTokenLoop(Text& text, const Group& group) {
+  const int together = std::min(8, 16 / kernel.tile.columns);
+  text.line("      {\n      int r = 0;");
+  if (group.how == Item::How::pass && kernel.tile.block >= 2 * together) {
+    text.line("#pragma unroll 1");
+    text.line("      for (; r + ", together, " <= at.rows; r += ", together, ") {");
+    writePass(text, group, together);
+    text.line("      }");
+  }
+  text.line("#pragma unroll 1");
+  text.line("      for (; r < at.rows; ++r) {");
+  writeToken(text);
+  writeGroup(text, group, true, 0);
+  text.line("      }\n      }");
+}
+
 void SweepWriter::writeGroup(Text& text, const Group& group, bool isLoop, int turn) {
   switch (group.how) {
   case Item::How::elements:
@@ -205,7 +238,7 @@ void SweepWriter::writeGroup(Text& text, const Group& group, bool isLoop, int tu
   case Item::How::row:
     return writeRows(text, group, isLoop, turn);
   case Item::How::pass:
-    return writePass(text, group);
+    return writePass(text, group, 1);
   }
 }
 

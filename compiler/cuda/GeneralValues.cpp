@@ -196,17 +196,24 @@ std::string SweepWriter::offset(const Scope& scope, const Dims& dims, bool isHel
   return place.empty() ? "0" : place;
 }
 
-std::string SweepWriter::load(Scope& scope, int index) const {
+/// Where an element of an input or param is.
+std::string SweepWriter::element(const Scope& scope, int index) const {
   const Operand& operand = kernel.plan.operands[index];
   const std::string tensor = kernel.tensor(index, Role::operand),
                     type = cudaType(kernel.signature.dtypes[index]);
-  std::string row = operand.kind == Operand::Kind::param
-                        ? tensor + ".at<const " + type + ">(0, at.head)"
-                        : "(" + tensor + ".at<const " + type +
-                              ">(at.sequence, at.head) + int64(t) * " + tensor + ".token)";
-  const std::string element = "toFloat(" + row + "[" + offset(scope, operand.dims, false) + "])";
-  const std::string exists = condition(scope, operand.dims);
-  return exists.empty() ? element : exists + " ? " + element + " : 0.0f";
+  const std::string row = operand.kind == Operand::Kind::param
+                              ? tensor + ".at<const " + type + ">(0, at.head)"
+                              : "(" + tensor + ".at<const " + type +
+                                    ">(at.sequence, at.head) + int64(t) * " + tensor + ".token)";
+  return row + "[" + offset(scope, operand.dims, false) + "]";
+}
+
+std::string SweepWriter::load(Scope& scope, int index) const {
+  const std::string place = element(scope, index);
+  if (auto loaded = scope.loaded.find(place); loaded != scope.loaded.end())
+    return "toFloat(" + loaded->second + ")";
+  const std::string exists = condition(scope, kernel.plan.operands[index].dims);
+  return exists.empty() ? "toFloat(" + place + ")" : exists + " ? toFloat(" + place + ") : 0.0f";
 }
 
 std::string SweepWriter::recorded(Scope& scope, int index) const {

@@ -168,8 +168,8 @@ void Items::touch(int state, Item& item, bool own) const {
   const Operand& operand = graph.plan.operands[state];
   if (!own || setOf(item.space) != setOf(operand.dims))
     throw std::invalid_argument(
-        "variant '" + graph.plan.variant + "': the general form reads every element of the state " +
-        operand.name + " in the thread that holds it, but a value needs elements of others");
+        "variant '" + graph.plan.variant + "': the general form keeps each element of the state " +
+        operand.name + " in one thread, and here a value is made of elements of several");
   item.touches.insert(state);
 }
 

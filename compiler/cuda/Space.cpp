@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
+#include <optional>
 #include <stdexcept>
 
 namespace lathe {
@@ -231,10 +233,21 @@ public:
     }
   }
 
+  /// The general form has to run what no tile of it has the registers for: it spills least.
+  void allowSpilling() {
+    if (!ranked.empty() || !spilling)
+      return;
+    ranked.push_back(*spilling);
+    std::erase_if(pruned, [&](const Pruned& one) { return one.tile == spilling->tile; });
+  }
+
   std::vector<Ranked> ranked;
   std::vector<Pruned> pruned;
 
 private:
+  std::optional<Ranked> spilling;
+  int least = std::numeric_limits<int>::max();
+
   Cost costOf(const Tile& tile, const KernelSource& kernel) const {
     if (tile.form == Form::sm90a)
       return hopperScanCost(plan, signature, tile, kernel, device, batchHeads);
@@ -268,6 +281,7 @@ Candidates candidates(const Plan& plan, Family family, const Signature& signatur
   if (!isScan && pruner.ranked.empty())
     for (const Tile& tile : cuda::generalTiles(plan, family, signature, device.sharedPerBlock))
       pruner.add(tile);
+  pruner.allowSpilling();
   Candidates result;
   std::vector<Ranked>& ranked = pruner.ranked;
   result.pruned = std::move(pruner.pruned);

@@ -17,6 +17,13 @@ struct Place {
   __device__ __forceinline__ float* rowsAt(int offset) const {
     return reinterpret_cast<float*>(shared + offset);
   }
+  /// At the tokens behind these.
+  template <int BLOCK> __device__ __forceinline__ Place ahead() const {
+    Place next = *this;
+    next.first += BLOCK;
+    next.rows = min(BLOCK, sequence.tokens - next.first);
+    return next;
+  }
   /// The token of a row.
   template <bool REVERSE> __device__ __forceinline__ int token(int row) const {
     return REVERSE ? sequence.tokens - 1 - first - row : first + row;
@@ -121,23 +128,76 @@ template <bool LARGEST> __device__ __forceinline__ float combine(float x, float 
   return LARGEST ? fmaxf(x, y) : x + y;
 }
 
-/// Over the lanes that share columns, or, with FIRST = 1, those that share channels.
-template <bool LARGEST, int FIRST, int END> __device__ __forceinline__ float combineLanes(float x) {
+/// Over neighbouring lanes, those that share channels.
+template <bool LARGEST, int LANES> __device__ __forceinline__ float combineLanes(float x) {
 #pragma unroll
-  for (int offset = FIRST; offset < END; offset *= 2)
+  for (int offset = 1; offset < LANES; offset *= 2)
     x = combine<LARGEST>(x, __shfl_xor_sync(~0u, x, offset));
   return x;
+}
+
+/// Combines N values over the lanes that are multiples of FIRST apart, from OFFSET down. Each lane
+/// is left with its part of the values, from the index that is returned on; where there are more
+/// lanes than values, `isMine` holds in one lane for each. A value costs about one shuffle.
+template <bool LARGEST, int FIRST, int OFFSET, int N, int ALL>
+__device__ __forceinline__ int scatterLanes(float (&x)[ALL], int lane, bool& isMine) {
+  if constexpr (OFFSET < FIRST) {
+    return 0;
+  } else {
+    const bool upper = lane & OFFSET;
+    if constexpr (N == 1) {
+      x[0] = combine<LARGEST>(x[0], __shfl_xor_sync(~0u, x[0], OFFSET));
+      isMine = isMine && !upper;
+      return scatterLanes<LARGEST, FIRST, OFFSET / 2, 1>(x, lane, isMine);
+    } else {
+#pragma unroll
+      for (int i = 0; i < N / 2; ++i) {
+        const float kept = upper ? x[i + N / 2] : x[i], sent = upper ? x[i] : x[i + N / 2];
+        x[i] = combine<LARGEST>(kept, __shfl_xor_sync(~0u, sent, OFFSET));
+      }
+      return (upper ? N / 2 : 0) + scatterLanes<LARGEST, FIRST, OFFSET / 2, N / 2>(x, lane, isMine);
+    }
+  }
+}
+
+/// What the lanes of a column have of its sums, for several tokens, into the rows of these tokens.
+template <class H, bool LARGEST, int N>
+__device__ __forceinline__ void storeSums(float (&x)[N], float* rows, int pitch, int column,
+                                          int width, const Place& at) {
+  constexpr int kMine = N > H::kSplit ? N / H::kSplit : 1;
+  bool isMine = true;
+  const int first = scatterLanes<LARGEST, H::kAcross, 16, N>(x, at.lane, isMine);
+#pragma unroll
+  for (int i = 0; i < kMine; ++i) {
+    const int token = (first + i) / H::kColumns, c = column + (first + i) % H::kColumns;
+    if (isMine && c < width)
+      rows[token * pitch + c] = x[i];
+  }
+}
+
+/// N neighbouring elements of a row, at an index that is a multiple of N.
+template <int N> __device__ __forceinline__ void loadColumns(float (&x)[N], const float* row) {
+  struct __align__(N * sizeof(float)) Pack {
+    float elements[N];
+  };
+  const Pack pack = *reinterpret_cast<const Pack*>(row);
+#pragma unroll
+  for (int i = 0; i < N; ++i)
+    x[i] = pack.elements[i];
 }
 
 /// One walk over the sequence.
 template <class SWEEP> __device__ __forceinline__ void runSweep(Place at) {
   SWEEP sweep;
   sweep.load(at);
+  at.rows = min(SWEEP::kBlock, at.sequence.tokens);
+  typename SWEEP::Inputs inputs;
+  inputs.load(at);
   __syncthreads();
 #pragma unroll 1
   for (; at.first < at.sequence.tokens; at.first += SWEEP::kBlock) {
     at.rows = min(SWEEP::kBlock, at.sequence.tokens - at.first);
-    sweep.advance(at);
+    sweep.advance(at, inputs);
     if constexpr (SWEEP::kCarriesRows) {
       sweep.carryRows(at);
       __syncthreads();
