@@ -16,9 +16,10 @@ void interpretWith(benchmark::State& state, const std::string& variant, int chun
   Signature signature = tool::parseSignature({}, compiled.plan);
   for (auto& [dim, count] : signature.dims)
     count = size;
-  const HostCall call = draw(compiled.plan, signature, {1, tokens, 1}, {});
+  const Shape shape{1, tokens, 1};
+  const HostCall call = draw(compiled.plan, signature, shape, {});
   for (auto _ : state)
-    benchmark::DoNotOptimize(tool::interpretCall(compiled, signature.dims, call, {}, chunk));
+    benchmark::DoNotOptimize(tool::interpretCall(compiled, signature.dims, shape, call, {}, chunk));
   state.counters["per_token"] =
       benchmark::Counter(double(state.iterations() * tokens),
                          benchmark::Counter::kIsRate | benchmark::Counter::kInvert);

@@ -12,22 +12,9 @@ using Role = KernelSource::Slot::Role;
 
 namespace {
 
-std::string text(std::int64_t number) { return std::to_string(number); }
-
-std::string text(const std::vector<std::int64_t>& shape) {
-  std::vector<std::string> sizes;
-  for (std::int64_t size : shape)
-    sizes.push_back(text(size));
-  return "[" + join(sizes) + "]";
-}
-
-[[noreturn]] void fail(const Slot& slot, const std::string& rule) {
-  throw ArgumentError("argument '" + slot.name + "' " + rule);
-}
-
 /// "[batch, tokens, heads, K=128]"
 std::string expectedShape(const Slot& slot) {
-  std::vector<std::string> axes = {"batch", "tokens", "heads"};
+  std::vector<std::string> axes = {slot.leading == 3 ? "batch" : "sequences", "tokens", "heads"};
   if (slot.leading < 3)
     axes.erase(axes.begin() + 1);
   if (slot.leading < 2)
@@ -55,16 +42,24 @@ void checkShape(const Slot& slot, const TensorView& tensor) {
   }
 }
 
-void checkStrides(const Slot& slot, const TensorView& tensor) {
-  // A param is dense altogether; of others only the axes of the operand itself are.
-  std::size_t first = slot.leading == 1 ? 0 : slot.leading;
+/// The axes from `first` on.
+void checkDense(const Slot& slot, const TensorView& tensor, std::size_t first) {
   std::int64_t dense = 1;
   for (std::size_t axis = tensor.shape.size(); axis-- > first; dense *= tensor.shape[axis])
     if (tensor.shape[axis] > 1 && tensor.strides[axis] != dense)
       fail(slot, "has stride " + text(tensor.strides[axis]) + " on axis " + text(axis) +
                      "; it must be " + text(dense) +
-                     (slot.leading == 1 ? ": a param is contiguous"
-                                        : ": the axes of one token and head are contiguous"));
+                     (slot.kind == Kind::param   ? ": a param is contiguous"
+                      : slot.kind == Kind::state ? ": a state is contiguous, its axes in any order"
+                                                 : ": the axes of one token and head are "
+                                                   "contiguous"));
+}
+
+void checkStrides(const Slot& slot, const TensorView& tensor) {
+  // A param is dense altogether; of others only the axes of the operand itself are.
+  std::size_t first = slot.leading == 1 ? 0 : slot.leading;
+  if (!isExchanged(slot, tensor))
+    checkDense(slot, tensor, first);
   if (slot.written())
     for (std::size_t axis = 0; axis < first; ++axis)
       if (tensor.shape[axis] > 1 && tensor.strides[axis] == 0)
@@ -86,17 +81,20 @@ void checkAlone(const Slot& slot, const TensorView& tensor) {
 
 /// A number that all arguments share, and the argument that gave it.
 struct Shared {
-  const Slot* from = nullptr;
+  const char* from = nullptr;
   std::int64_t value = 0;
 
-  void agree(const char* what, const Slot& slot, std::int64_t given) {
+  void agree(const char* what, const char* name, std::int64_t given) {
     if (!from) {
-      from = &slot;
+      from = name;
       value = given;
     } else if (given != value) {
-      fail(slot, std::string("has ") + what + " " + text(given) + ", but '" + from->name +
-                     "' has " + what + " " + text(value) + "; they must be equal");
+      fail(name, std::string("has ") + what + " " + text(given) + ", but '" + from + "' has " +
+                     what + " " + text(value) + "; they must be equal");
     }
+  }
+  void agree(const char* what, const Slot& slot, std::int64_t given) {
+    agree(what, slot.name.c_str(), given);
   }
 };
 
@@ -146,6 +144,21 @@ void limit(const char* what, std::int64_t value) {
 
 }  // namespace
 
+void fail(const std::string& name, const std::string& rule) {
+  throw ArgumentError("argument '" + name + "' " + rule);
+}
+
+void fail(const Slot& slot, const std::string& rule) { fail(slot.name, rule); }
+
+std::string text(std::int64_t number) { return std::to_string(number); }
+
+std::string text(const std::vector<std::int64_t>& shape) {
+  std::vector<std::string> sizes;
+  for (std::int64_t size : shape)
+    sizes.push_back(text(size));
+  return "[" + join(sizes) + "]";
+}
+
 std::string join(const std::vector<std::string>& words) {
   std::string joined;
   for (const std::string& word : words)
@@ -193,9 +206,14 @@ std::size_t bytes(std::size_t tensors, std::size_t constants) {
   return (bytes + 7) / 8 * 8;
 }
 
-Sizes check(std::span<const Slot> slots, std::span<const TensorView> arguments) {
-  Shared batch, tokens, device, heads;
+Sizes check(std::span<const Slot> slots, std::span<const TensorView> arguments,
+            const IndexLists& lists) {
+  Shared sequences, rows, tokens, device, heads;
   std::int64_t inputHeads = 0;
+  const std::optional<std::int64_t> packed = packedSequences(lists), pooled = slotCount(lists);
+  const char* const sequence = packed ? "sequences" : "batch";
+  if (packed)
+    sequences.agree(sequence, "cu_seqlens", *packed);
   auto present = [&](std::size_t i) { return arguments[i].data || !slots[i].mayBeAbsent(); };
   for (std::size_t i = 0; i < slots.size(); ++i) {
     if (!present(i))
@@ -204,17 +222,30 @@ Sizes check(std::span<const Slot> slots, std::span<const TensorView> arguments) 
     const TensorView& tensor = arguments[i];
     checkAlone(slot, tensor);
     device.agree("device", slot, tensor.device);
-    if (slot.leading >= 2)
-      batch.agree("batch", slot, tensor.shape[0]);
+    if (slot.leading == 3 && packed && tensor.shape[0] != 1)
+      fail(slot, "has batch " + text(tensor.shape[0]) +
+                     "; with cu_seqlens it must be 1, as sequences follow each other on the "
+                     "token axis");
+    if (slot.leading == 3 && !packed)
+      sequences.agree(sequence, slot, tensor.shape[0]);
     if (slot.leading == 3)
       tokens.agree("tokens", slot, tensor.shape[1]);
+    if (slot.leading == 2)
+      (pooled ? rows : sequences).agree(pooled ? "rows" : sequence, slot, tensor.shape[0]);
     if (slot.kind == Kind::input)
       inputHeads = std::max(inputHeads, tensor.shape[2]);
     else if (slot.leading >= 2)
       heads.agree("heads", slot, tensor.shape[slot.leading - 1]);
   }
+  if (packed)
+    device.agree("device", "cu_seqlens", lists.cuSeqlens.device);
+  if (pooled) {
+    device.agree("device", "slots", lists.slots.device);
+    sequences.agree(sequence, "slots", *pooled);
+  }
   checkApart(slots, arguments);
-  Sizes sizes{batch.value, tokens.value, heads.from ? heads.value : inputHeads, int(device.value)};
+  Sizes sizes{sequences.value, tokens.value, heads.from ? heads.value : inputHeads,
+              int(device.value), packed.has_value()};
   for (std::size_t i = 0; i < slots.size(); ++i)
     if (present(i))
       checkHeads(slots[i], arguments[i].shape[slots[i].leading - 1], sizes.heads);
@@ -230,6 +261,17 @@ unsigned gridOf(const Sizes& sizes, int tiles) {
   return unsigned(sizes.batch * sizes.heads * tiles);
 }
 
+bool isExchanged(const Slot& slot, const TensorView& tensor) {
+  if (slot.kind != Kind::state || slot.dims.size() != 2)
+    return false;
+  const std::size_t first = slot.leading, second = first + 1;
+  const auto has = [&](std::size_t axis, std::int64_t stride) {
+    return tensor.shape[axis] <= 1 || tensor.strides[axis] == stride;
+  };
+  const bool isDeclared = has(first, tensor.shape[second]) && has(second, 1);
+  return !isDeclared && has(first, 1) && has(second, tensor.shape[first]);
+}
+
 KernelTensor pack(const Slot& slot, const TensorView& tensor, std::int64_t heads) {
   KernelTensor packed;
   packed.data = tensor.data;
@@ -243,12 +285,28 @@ KernelTensor pack(const Slot& slot, const TensorView& tensor, std::int64_t heads
     packed.batch = stride(0);
   if (slot.leading == 3)
     packed.token = stride(1);
-  if (slot.kind == Kind::state && !slot.dims.empty()) {
-    packed.token = stride(slot.leading);
-    packed.inner = slot.dims.size() > 1 ? std::int32_t(stride(slot.leading + 1)) : 1;
+  if (slot.kind == Kind::state && slot.dims.size() == 2) {
+    const bool exchanged = isExchanged(slot, tensor);
+    packed.token = exchanged ? 1 : slot.sizes[1];
+    packed.inner = exchanged ? std::int32_t(slot.sizes[0]) : 1;
+  } else if (slot.kind == Kind::state && !slot.dims.empty()) {
+    packed.token = packed.inner = 1;
   }
   if (std::int64_t own = tensor.shape[head]; own > 0)
     packed.headGroup = std::int32_t(heads / own);
+  return packed;
+}
+
+KernelSizes pack(const Sizes& sizes, const IndexLists& lists, int tiles) {
+  constexpr int wideSequences = 1, wideSlots = 2;
+  KernelSizes packed{.batch = std::int32_t(sizes.batch),
+                     .tokens = std::int32_t(sizes.tokens),
+                     .heads = std::int32_t(sizes.heads),
+                     .tiles = tiles};
+  packed.sequences = lists.cuSeqlens.data;
+  packed.slots = lists.slots.data;
+  packed.wide =
+      (lists.cuSeqlens.bits == 64 ? wideSequences : 0) | (lists.slots.bits == 64 ? wideSlots : 0);
   return packed;
 }
 

@@ -1,5 +1,7 @@
 #include "runtime/Launch.h"
 
+#include "compiler/cuda/Segments.h"
+#include "compiler/cuda/Space.h"
 #include "compiler/plan/Dims.h"
 #include "runtime/Binding.h"
 
@@ -19,6 +21,10 @@ TensorView contiguous(void* data, DType dtype, std::vector<std::int64_t> shape, 
   return view;
 }
 
+IndexView contiguousList(const void* data, int bits, std::int64_t size, int device) {
+  return {data, bits, {size}, {1}, device};
+}
+
 bool Binder::Slot::written() const {
   return kind == Operand::Kind::output || role == KernelSource::Slot::Role::final;
 }
@@ -32,9 +38,17 @@ static Signature completed(const Plan& plan, Signature signature) {
   return signature;
 }
 
-Binder::Binder(const Plan& plan, const KernelSource& source, const Signature& given)
+/// Of a GPU of the kernel's architecture; kernels that run on all have no segments.
+static int multiprocessorsOf(const KernelSource& source) {
+  return source.segmenting.chunk ? knownDevice(source.arch).multiprocessors : 1;
+}
+
+Binder::Binder(const Plan& plan, const KernelSource& source, const Signature& given,
+               int multiprocessors)
     : variant(plan.variant), entry(source.entry), threads(source.threads),
-      sharedBytes(unsigned(source.sharedBytes)), tiles(source.tilesPerHead) {
+      sharedBytes(unsigned(source.sharedBytes)), tiles(source.tilesPerHead),
+      multiprocessors(multiprocessors ? multiprocessors : multiprocessorsOf(source)),
+      segmenting(source.segmenting), tokenBytes(source.tokenBytes) {
   const Signature signature = completed(plan, given);
   for (const KernelSource::Slot& slot : source.tensors) {
     expected.push_back(binding::slotOf(plan, slot, signature));
@@ -53,7 +67,8 @@ Binder::Binder(const Plan& plan, const KernelSource& source, const Signature& gi
                         std::to_string(LaunchPlan::maxArgumentBytes));
 }
 
-LaunchPlan Binder::bind(std::span<const TensorView> given, std::span<const float> values) const {
+LaunchPlan Binder::bind(std::span<const TensorView> given, std::span<const float> values,
+                        const IndexLists& lists) const {
   if (given.size() != expected.size())
     throw ArgumentError(std::to_string(given.size()) + " tensors were given; kernel " + entry +
                         " takes " + std::to_string(expected.size()) + ": " +
@@ -63,20 +78,25 @@ LaunchPlan Binder::bind(std::span<const TensorView> given, std::span<const float
   if (values.size() != constants.size())
     throw ArgumentError(std::to_string(values.size()) + " constants were given; kernel " + entry +
                         " takes " + std::to_string(constants.size()));
-  binding::Sizes sizes = binding::check(expected, given);
+  binding::Sizes sizes = binding::check(expected, given, lists);
 
   LaunchPlan plan;
   plan.grid = binding::gridOf(sizes, tiles);
+  const int segments = segmentsFor(segmenting, plan.grid, sizes.usualTokens(), multiprocessors);
+  plan.workspaceBytes = workspaceBytes(segmenting, plan.grid, segments);
+  if (tokenBytes > 0) {
+    const std::int64_t rows = sizes.isPacked ? sizes.tokens : sizes.batch * sizes.tokens;
+    plan.workspaceBytes = workspaceHead + tokenBytes * std::size_t(sizes.heads * tiles * rows);
+  }
+  plan.grid *= unsigned(segments);
   plan.threads = threads;
   plan.sharedBytes = sharedBytes;
   plan.device = sizes.device;
   plan.argumentBytes = binding::bytes(expected.size(), constants.size());
   std::byte* at = plan.argument.data();
   std::memset(at, 0, plan.argumentBytes);
-  const KernelSizes call{.batch = std::int32_t(sizes.batch),
-                         .tokens = std::int32_t(sizes.tokens),
-                         .heads = std::int32_t(sizes.heads),
-                         .tiles = tiles};
+  KernelSizes call = binding::pack(sizes, lists, tiles);
+  call.segments = segments;
   std::memcpy(at, &call, sizeof(call));
   at += sizeof(call);
   for (std::size_t i = 0; i < expected.size(); ++i, at += sizeof(KernelTensor)) {
@@ -104,7 +124,31 @@ std::vector<float> Binder::constantsOf(const Call& call) const {
   return values;
 }
 
-LaunchPlan Binder::bind(const Call& call) const { return bind(arguments(call), constantsOf(call)); }
+LaunchPlan Binder::bind(const Call& call) const {
+  LaunchPlan plan = bind(arguments(call), constantsOf(call), call.lists);
+  if (call.workspace.data)
+    plan.useWorkspace(call.workspace);
+  return plan;
+}
+
+void LaunchPlan::useWorkspace(const Workspace& workspace) {
+  if (workspaceBytes == 0)
+    return;
+  auto fail = [](const std::string& rule) { throw ArgumentError("the workspace " + rule); };
+  if (!workspace.data)
+    fail("is null; this launch needs " + std::to_string(workspaceBytes) + " bytes");
+  if (workspace.bytes < workspaceBytes)
+    fail("has " + std::to_string(workspace.bytes) + " bytes; this launch needs " +
+         std::to_string(workspaceBytes));
+  if (reinterpret_cast<std::uintptr_t>(workspace.data) % workspaceAlignment)
+    fail("is not aligned to " + std::to_string(workspaceAlignment) + " bytes");
+  if (workspace.device != device)
+    fail("is on GPU " + std::to_string(workspace.device) + "; the tensors are on GPU " +
+         std::to_string(device));
+  std::memcpy(argument.data() + offsetof(KernelSizes, workspace), &workspace.data,
+              sizeof(workspace.data));
+  hasWorkspace = true;
+}
 
 LaunchPlan bind(const Plan& plan, const KernelSource& source, const Signature& signature,
                 const Call& call) {

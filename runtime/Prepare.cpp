@@ -20,7 +20,8 @@ void launch(cuda::Function function, const LaunchPlan& plan, cuda::StreamHandle 
 
 PreparedKernel::PreparedKernel(Kernels& kernels, const Plan& plan, const KernelSource& source,
                                const Signature& signature, int device)
-    : bound(plan, source, signature), device(device), sharedBytes(source.sharedBytes) {
+    : bound(plan, source, signature, deviceInfo(device).limits.multiprocessors), device(device),
+      sharedBytes(source.sharedBytes) {
   std::string arch = deviceInfo(device).limits.arch;
   fetched = kernels.get(source, arch);
   cuda::ContextScope scope(device);
@@ -60,13 +61,22 @@ void PreparedKernel::launch(const LaunchPlan& plan, cuda::StreamHandle stream) c
   if (plan.device != device)
     throw ArgumentError("the tensors are on GPU " + std::to_string(plan.device) + "; kernel " +
                         fetched.kernel->entry + " was prepared for GPU " + std::to_string(device));
+  if (plan.workspaceBytes && !plan.hasWorkspace)
+    throw ArgumentError("kernel " + fetched.kernel->entry + " needs a workspace of " +
+                        std::to_string(plan.workspaceBytes) +
+                        " bytes for this launch; LaunchPlan::workspaceBytes says how many, "
+                        "LaunchPlan::useWorkspace or Call::workspace passes it");
   cuda::ContextScope scope(device);
   lathe::launch(functionFor(scope.id(), stream), plan, stream);
 }
 
 void PreparedKernel::launch(std::span<const TensorView> arguments, std::span<const float> constants,
-                            cuda::StreamHandle stream) const {
-  launch(bound.bind(arguments, constants), stream);
+                            cuda::StreamHandle stream, const Workspace& workspace,
+                            const IndexLists& lists) const {
+  LaunchPlan plan = bound.bind(arguments, constants, lists);
+  if (workspace.data)
+    plan.useWorkspace(workspace);
+  launch(plan, stream);
 }
 
 void PreparedKernel::launch(const Call& call, cuda::StreamHandle stream) const {

@@ -32,7 +32,8 @@ public:
   /// wrong appears in a later call. Throws ArgumentError where the arguments break a rule, Error
   /// where the driver refuses.
   void launch(std::span<const TensorView> arguments, std::span<const float> constants,
-              cuda::StreamHandle stream) const;
+              cuda::StreamHandle stream, const Workspace& workspace = {},
+              const IndexLists& lists = {}) const;
   void launch(const Call& call, cuda::StreamHandle stream) const;
 
   /// For arguments bound before by `binder()`.

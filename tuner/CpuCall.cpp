@@ -12,6 +12,8 @@ CpuCall::CpuCall(const reference::Program& program, const cpu::Target& target, c
     encode(to.dtype, from.data.data(), static_cast<std::int64_t>(from.data.size()),
            static_cast<std::byte*>(to.data));
   };
+  starts = host.cuSeqlens;
+  own.cuSeqlens = std::span<const std::int64_t>(starts);
   for (const reference::Declaration& declaration : program.declarations) {
     const auto given = target.dtypes.find(declaration.name);
     const DType dtype = given == target.dtypes.end() ? DType::f32 : given->second;
@@ -26,9 +28,9 @@ CpuCall::CpuCall(const reference::Program& program, const cpu::Target& target, c
     if (declaration.kind == Kind::constant)
       continue;
     const bool isState = declaration.kind == Kind::state;
-    std::vector<std::int64_t> extents{shape.batch, shape.heads};
+    std::vector<std::int64_t> extents{host.sequences(shape), shape.heads};
     if (!isState)
-      extents.insert(extents.begin() + 1, shape.tokens);
+      extents = {shape.batch, shape.tokens, shape.heads};
     for (const std::string& dim : declaration.stored)
       extents.push_back(target.dims.at(dim));
     if (!isState) {

@@ -12,7 +12,8 @@ namespace lathe {
 /// kernel has run.
 class CpuCall {
 public:
-  /// `host` holds every input and param of the program, and the initial states that are not zero.
+  /// `host` holds every input and param of the program, and the initial states that are not zero;
+  /// slots are not for the CPU.
   CpuCall(const reference::Program& program, const cpu::Target& target, const Shape& shape,
           const HostCall& host);
   CpuCall(const CpuCall&) = delete;
@@ -27,6 +28,7 @@ private:
 
   cpu::Call own;
   std::list<std::vector<std::byte>> memory;
+  std::vector<std::int64_t> starts;  ///< Of packed sequences.
   std::vector<std::string> outputs;
 };
 

@@ -59,13 +59,15 @@ private:
     trials[tile].reason = std::move(reason);
   }
 
-  /// Two tiles may give one kernel, where a number of theirs is not read.
+  /// Two tiles may give one kernel, where a number of theirs is not read; those that differ in
+  /// segments give one source, but not one launch.
   std::vector<int> dropCopies() {
-    std::map<std::string, int> seen;
+    std::map<std::pair<std::string, int>, int> seen;
     std::vector<int> distinct;
     for (int tile = 0; tile < total; ++tile) {
       trials[tile].source = laboratory.digest(tile);
-      auto [first, added] = seen.emplace(trials[tile].source, tile);
+      auto [first, added] =
+          seen.emplace(std::pair(trials[tile].source, candidates.tiles[tile].segments), tile);
       if (added)
         distinct.push_back(tile);
       else

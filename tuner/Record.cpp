@@ -121,10 +121,10 @@ void from_json(const json& in, Bucket& bucket) {
 }
 
 void to_json(json& out, const Tile& tile) {
-  static_assert(sizeof(Tile) == 7 * sizeof(int), "a number of Tile is not written");
-  out = {{"chunk", tile.chunk},    {"block", tile.block},   {"blockV", tile.blockV},
-         {"stages", tile.stages},  {"splitK", tile.splitK}, {"columns", tile.columns},
-         {"form", name(tile.form)}};
+  static_assert(sizeof(Tile) == 8 * sizeof(int), "a number of Tile is not written");
+  out = {{"chunk", tile.chunk},     {"block", tile.block},      {"blockV", tile.blockV},
+         {"stages", tile.stages},   {"splitK", tile.splitK},    {"columns", tile.columns},
+         {"form", name(tile.form)}, {"segments", tile.segments}};
 }
 
 void from_json(const json& in, Tile& tile) {
@@ -134,7 +134,8 @@ void from_json(const json& in, Tile& tile) {
   in.at("stages").get_to(tile.stages);
   in.at("splitK").get_to(tile.splitK);
   in.at("columns").get_to(tile.columns);
-  // Records of before there were forms have none.
+  // Records of before there were forms and segments have none.
+  tile.segments = in.value("segments", 0);
   tile.form = formNamed(in.value("form", name(Form::portable)));
 }
 

@@ -42,7 +42,7 @@ public:
     constexpr double longest = 3e5;  // microseconds for the repeats of one call
     return guarded([&] {
       const PreparedKernel& kernel = prepared(tile);
-      const LaunchPlan bound = kernel.binder().bind(call->call());
+      const LaunchPlan bound = call->bind(kernel.binder());
       auto launch = [&](cuda::StreamHandle stream) { kernel.launch(bound, stream); };
       if (!warm.contains(tile)) {
         stopwatch.warmUp(launch);

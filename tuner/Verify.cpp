@@ -44,9 +44,13 @@ std::vector<Sample> samplesOf(const Problem& problem) {
       awkward.heads[operand.name] = 1;
       break;
     }
+  Draw packed{.seed = 4};
+  packed.cuSeqlens = step ? std::vector<std::int64_t>{1, 5, 5, 6, 14}
+                          : std::vector<std::int64_t>{1, 66, 66, 67, 150};
   return {{"a small call", {1, step ? 1 : 64, 1}, small, Layout::bthd},
           {"an awkward call", {2, step ? 5 : 150, 2}, awkward, Layout::bhtd},
-          {"strong gates", {1, step ? 7 : 77, 2}, strong, Layout::bthd}};
+          {"strong gates", {1, step ? 7 : 77, 2}, strong, Layout::bthd},
+          {"packed sequences", {1, step ? 15 : 155, 2}, packed, Layout::bthd}};
 }
 
 }  // namespace
@@ -96,7 +100,7 @@ TwoRuns runTwice(const PreparedKernel& kernel, DeviceCall& call) {
   TwoRuns runs;
   for (HostResult* result : {&runs.first, &runs.second}) {
     call.poison();
-    kernel.launch(call.call(), stream);
+    kernel.launch(call.bind(kernel.binder()), stream);
     stream.synchronize();
     *result = call.download();
   }

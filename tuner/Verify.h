@@ -33,8 +33,8 @@ struct TwoRuns {
 TwoRuns runTwice(const PreparedKernel& kernel, DeviceCall& call);
 
 /// The calls that every candidate must get right: a small one, one of awkward sizes (no multiple of
-/// any chunk, grouped heads, [B,H,T,D], an initial state), one with strong gates and repeated keys.
-/// The oracle runs once, in the constructor.
+/// any chunk, grouped heads, [B,H,T,D], an initial state), one with strong gates and repeated keys,
+/// one of packed sequences. The oracle runs once, in the constructor.
 class Verifier {
 public:
   Verifier(const Problem& problem, int gpu, const Oracle& oracle);

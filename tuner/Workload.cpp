@@ -68,8 +68,9 @@ double logSigmoid(double x) { return std::fmin(x, 0.0) - std::log1p(std::exp(-st
 
 class Drawing {
 public:
-  Drawing(const Plan& plan, const Signature& signature, const Shape& shape, const Draw& how)
-      : plan(plan), signature(signature), shape(shape), how(how) {}
+  Drawing(const Plan& plan, const Signature& signature, const Shape& shape, const Draw& how,
+          std::int64_t stateRows)
+      : plan(plan), signature(signature), shape(shape), how(how), rows(stateRows) {}
 
   HostTensor input(int index) const {
     const Operand& operand = plan.operands[index];
@@ -103,7 +104,7 @@ public:
   }
 
   HostTensor state(int index) const {
-    HostTensor tensor = make(plan.operands[index], {shape.batch, shape.heads});
+    HostTensor tensor = make(plan.operands[index], {rows, shape.heads});
     DType dtype = signature.dtypes.at(index);
     bool positive = plan.scan && plan.scan->normaliser == index;
     fillNormal(tensor.data, randomOf(index),
@@ -143,13 +144,28 @@ private:
   const Signature& signature;
   const Shape& shape;
   const Draw& how;
+  std::int64_t rows;
 };
 
 }  // namespace
 
+std::int64_t HostCall::sequences(const Shape& shape) const {
+  return cuSeqlens.empty() ? shape.batch : std::int64_t(cuSeqlens.size()) - 1;
+}
+
+std::int64_t HostCall::stateRows(const Shape& shape) const {
+  if (slots.empty())
+    return sequences(shape);
+  if (!initial.empty())
+    return initial.begin()->second.shape[0];
+  return 1 + std::max<std::int64_t>(-1, *std::max_element(slots.begin(), slots.end()));
+}
+
 HostCall draw(const Plan& plan, const Signature& signature, const Shape& shape, const Draw& how) {
-  Drawing drawing(plan, signature, shape, how);
   HostCall call;
+  call.cuSeqlens = how.cuSeqlens;
+  call.slots = how.slots;
+  Drawing drawing(plan, signature, shape, how, std::max(how.pool, call.stateRows(shape)));
   for (int i = 0; i < int(plan.operands.size()); ++i) {
     const Operand& operand = plan.operands[i];
     if (operand.kind == Operand::Kind::input)

@@ -13,7 +13,7 @@
 
 namespace lathe {
 
-/// The shape of a call.
+/// The shape of a call. Of packed sequences, `batch` is 1 and `tokens` those of all of them.
 struct Shape {
   std::int64_t batch = 1, tokens = 1, heads = 1;
 };
@@ -30,6 +30,12 @@ struct HostTensor {
 struct HostCall {
   std::map<std::string, HostTensor> tensors;  ///< Inputs and params.
   std::map<std::string, HostTensor> initial;  ///< States; empty: all start from zero.
+  std::vector<std::int64_t> cuSeqlens;  ///< As in IndexLists; empty: a row of the batch is one.
+  std::vector<std::int64_t> slots;      ///< As in IndexLists; empty: states are no pool.
+
+  std::int64_t sequences(const Shape& shape) const;
+  /// Of the first axis of states: one for each sequence, or those of the pool.
+  std::int64_t stateRows(const Shape& shape) const;
 };
 
 struct HostResult {
@@ -43,7 +49,9 @@ struct Draw {
   /// no log-decays grow by its logarithm, as it is their exponential that scales a decay.
   double gateScale = 1;
   bool repeatedKeys = false;  ///< Every vector input is one of four, so that keys repeat.
-  std::map<std::string, int> heads = {};  ///< Inputs with fewer heads than the call.
+  std::map<std::string, int> heads = {};                 ///< Inputs with fewer heads than the call.
+  std::vector<std::int64_t> cuSeqlens = {}, slots = {};  ///< Of the call.
+  std::int64_t pool = 0;  ///< Rows of the states, where there are slots.
 };
 
 /// Draws every input, param and state. Numbers are rounded to the dtype of their operand, so that a
@@ -63,11 +71,15 @@ struct Placement {
   int offset = 0;           ///< Elements by which the data is off its alignment of 256 bytes.
   bool inPlace = false;     ///< Final states overwrite the initial ones.
   bool finalStates = true;  ///< Whether final states are asked for.
+  bool exchangedInitial = false,
+       exchangedFinal = false;  ///< States with two axes lie with the first of them inside.
+  bool wideLists = false;       ///< cu_seqlens and slots are int64, not int32.
   int device = 0;
 };
 
 /// A call on the device: owns its memory. Outputs and final states are poisoned with NaN and stand
-/// between canaries, which also fill the gaps.
+/// between canaries, which also fill the gaps. What belongs to no sequence is NaN where it could be
+/// read, and a canary where it could be written.
 class DeviceCall {
 public:
   /// A tensor of `host` that has batch 1 is repeated for every batch of `shape`.
@@ -75,10 +87,15 @@ public:
              Placement placement = {});
 
   const Call& call() const;
-  /// Writes NaN over the outputs and final states, or their initial values where they are in place.
+  /// The call with these constants instead of the spec's, bound to a workspace of its own where the
+  /// kernel needs one. Binding it to another kernel may take the workspace from launches before.
+  LaunchPlan bind(const Binder& binder, const std::map<std::string, float>& constants = {});
+  /// Writes NaN over the outputs, final states and the workspace behind its head, or their initial
+  /// values over states that are in place.
   void poison();
-  /// Waits for the GPU. Outputs and final states as fp64. Throws Error where a canary was written
-  /// over, and what the kernel did wrong.
+  /// Waits for the GPU. Outputs and final states as fp64, zero where they belong to no sequence.
+  /// Throws Error where a canary was written over or the head of the workspace is not left zero,
+  /// and what the kernel did wrong.
   HostResult download() const;
 
 private:

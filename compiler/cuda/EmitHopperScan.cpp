@@ -1,6 +1,7 @@
 // The scan family's form for sm_90a: what of a plan it takes, and the Variant for
 // templates/kernels/scan_sm90.cuh.
 #include "compiler/cuda/Families.h"
+#include "compiler/cuda/Segments.h"
 
 #include <algorithm>
 #include <stdexcept>
@@ -88,6 +89,8 @@ void HopperScanEmitter::check() const {
     refuse("chunk and block must be 64 in the form for sm_90a");
   if (tile.blockV != panelColumns && tile.blockV != 2 * panelColumns)
     refuse("blockV must be 64 or 128 in the form for sm_90a");
+  if (tile.segments < 0 || tile.segments > maxSegments)
+    refuse("segments must be 0 to " + std::to_string(maxSegments));
   if (tile.stages < 2 || tile.stages > 4)
     refuse("stages must be 2 to 4 in the form for sm_90a");
   if (dim(axes.key) % 16)
@@ -231,13 +234,16 @@ void HopperScanEmitter::layOut() {
   // HopperNormaliser::Room
   normaliserOffset =
       room.take(form.normaliser < 0 ? 0 : sizeof(float) * (3 * dim(axes.key) + 5 * chunkTokens));
-  barrierOffset = room.take(sizeof(std::uint64_t) * (2 * tile.stages + 2 * scoreBuffers));
+  barrierOffset = room.take(sizeof(std::uint64_t) * (3 * tile.stages + 2 * scoreBuffers));
   // The driver aligns shared memory to less than the period of the swizzle.
   kernel.sharedBytes = room.size() + period - 128;
   kernel.threads = 128 * (2 + groups);
   kernel.tilesPerHead = (dim(axes.value) + tile.blockV - 1) / tile.blockV;
   if (form.normaliser >= 0 && kernel.tilesPerHead > 1)
     kernel.sharedStates.push_back(form.normaliser);
+  kernel.segmenting = {
+      chunkTokens, tile.segments,
+      segmentRoom(keyPanels * panelColumns * tile.blockV, form.normaliser < 0 ? 0 : dim(axes.key))};
 }
 
 std::string HopperScanEmitter::times(const std::vector<int>& factors) const {
@@ -269,8 +275,9 @@ void HopperScanEmitter::writeConstants(Text& text) const {
   constant("kBarrierOffset", barrierOffset);
   constant("kNormaliserOffset", normaliserOffset);
   // A multiprocessor's 65536 registers, less to those who copy than to those who hold the state.
-  constant("kLoadRegisters", 48);
-  constant("kScoreRegisters", tile.blockV == panelColumns ? 152 : 96);
+  const bool narrow = tile.blockV == panelColumns, normalised = form.normaliser >= 0;
+  constant("kLoadRegisters", narrow || !normalised ? 48 : 32);
+  constant("kScoreRegisters", narrow ? 152 : normalised ? 112 : 96);
   constant("kStateRegisters", tile.blockV > panelColumns         ? 184
                               : dim(axes.key) > 2 * panelColumns ? 240
                                                                  : 208);
@@ -308,7 +315,7 @@ void HopperScanEmitter::writeOperands(Text& text) const {
 void HopperScanEmitter::writeFinish(Text& text) const {
   text.line(
       "  static __device__ __forceinline__ float finish(const Args& args, const float* slots, "
-      "const char* value, float read, float normaliser) {");
+      "float value, float read, float normaliser) {");
   auto argument = [&](int node) {
     return factor(node) ? program.scalarExpression(node) : "n" + std::to_string(node);
   };
@@ -317,11 +324,10 @@ void HopperScanEmitter::writeFinish(Text& text) const {
     if (factor(index))
       continue;
     text.line("    float n", index, " = ",
-              index == form.read             ? "read" + times(query.factors)
-              : index == form.normaliserRead ? "normaliser" + times(query.factors)
-              : node.kind == Node::Kind::operand
-                  ? "toFloat(*reinterpret_cast<const Element*>(value))"
-                  : mapCode(node, argument),
+              index == form.read                 ? "read" + times(query.factors)
+              : index == form.normaliserRead     ? "normaliser" + times(query.factors)
+              : node.kind == Node::Kind::operand ? "value"
+                                                 : mapCode(node, argument),
               ";");
   }
   text.line("    return ", argument(plan.operands[output].value), ";");
@@ -352,9 +358,11 @@ KernelSource HopperScanEmitter::emit() {
   variant.line("};");
   kernel.text =
       assemble(plan, kernel,
-               {"templates/device/barrier.cuh", "templates/device/wgmma.cuh",
-                "templates/device/panels.cuh", "templates/kernels/decay.cuh",
-                "templates/kernels/scan_sm90_normaliser.cuh", "templates/kernels/scan_sm90.cuh"},
+               {"templates/device/barrier.cuh", "templates/device/counter.cuh",
+                "templates/device/wgmma.cuh", "templates/device/panels.cuh",
+                "templates/kernels/decay.cuh", "templates/kernels/segments.cuh",
+                "templates/kernels/scan_sm90_normaliser.cuh", "templates/kernels/scan_sm90.cuh",
+                "templates/kernels/scan_sm90_load.cuh", "templates/kernels/scan_sm90_scores.cuh"},
                variant,
                "lathe::HopperScan<lathe::Variant>{args, lathe::alignShared<1024>(shared)}"
                ".run();",

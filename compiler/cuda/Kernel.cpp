@@ -44,6 +44,7 @@ std::string toString(const Tile& tile) {
   return "c" + std::to_string(tile.chunk) + " b" + std::to_string(tile.block) + " v" +
          std::to_string(tile.blockV) + " s" + std::to_string(tile.stages) + " k" +
          std::to_string(tile.splitK) + " x" + std::to_string(tile.columns) +
+         (tile.segments ? " n" + std::to_string(tile.segments) : std::string()) +
          (tile.form == Form::portable ? std::string() : std::string(" ") + name(tile.form));
 }
 

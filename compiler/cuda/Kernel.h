@@ -41,11 +41,13 @@ struct Tile {
   int splitK = 1;   ///< Lanes that share one column of the state (step, sequential).
   int columns = 1;  ///< Columns that one lane holds (step, sequential).
   Form form = Form::portable;
+  int segments = 0;  ///< At most so many of a sequence run at the same time; 0: the launch chooses.
 
   auto operator<=>(const Tile&) const = default;
 };
 
-std::string toString(const Tile& tile);  ///< "c16 b64 v64 s2 k1 x1", and " sm_90a", " general"
+/// "c16 b64 v64 s2 k1 x1", then " n8" of segments and " sm_90a" or " general".
+std::string toString(const Tile& tile);
 
 /// What a launch is told of its call beside the tensors.
 struct KernelSizes {
@@ -74,6 +76,13 @@ struct KernelTensor {
 };
 static_assert(sizeof(KernelTensor) == 40);
 
+/// How a kernel divides sequences into segments that run at the same time (Segments.h).
+struct Segmenting {
+  int chunk = 0;              ///< Tokens, of which a segment has whole numbers; 0: no segments.
+  int most = 0;               ///< Tile::segments
+  std::size_t roomBytes = 0;  ///< What one block has in the workspace.
+};
+
 /// A generated kernel. It takes one argument by value: `KernelSizes`, `KernelTensor
 /// tensors[tensorCount]` in the order of `tensors`, then `float constants[max(1, constantCount)]`.
 struct KernelSource {
@@ -95,10 +104,11 @@ struct KernelSource {
   /// States that every block of a head reads and one of them writes: the memory of their initial
   /// value must not be that of their final one.
   std::vector<int> sharedStates;
-  /// Workspace for every token of a head and tile: what a walk over the sequence leaves to the
-  /// next.
+  /// For every token of every head and tile, behind the head of the workspace (Segments.h): what
+  /// one walk over a sequence leaves to the next.
   std::size_t tokenBytes = 0;
-  int tilesPerHead = 1;  ///< Thread blocks a head: the grid is batch * heads * tilesPerHead.
+  int tilesPerHead = 1;  ///< Blocks a head: the grid is batch * heads * tilesPerHead * segments.
+  Segmenting segmenting;
 };
 
 /// Writes the kernel of `family` for `plan`. Deterministic to the byte. Throws

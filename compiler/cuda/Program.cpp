@@ -30,59 +30,6 @@ const char* cudaType(DType dtype) {
   return "float";
 }
 
-Analysis::Analysis(const Plan& plan) : plan(plan) {
-  size_t count = plan.nodes.size();
-  dependent.resize(count);
-  same.resize(count);
-  plain.resize(count);
-  for (size_t i = 0; i < count; ++i) {
-    const Node& node = plan.nodes[i];
-    dependent[i] = node.kind == Node::Kind::state || node.kind == Node::Kind::affine;
-    bool leafUniform = node.kind == Node::Kind::constant || node.kind == Node::Kind::override_ ||
-                       node.kind == Node::Kind::dimension;
-    same[i] = leafUniform;
-    plain[i] = node.dims.empty() && (leafUniform || node.kind == Node::Kind::operand ||
-                                     node.kind == Node::Kind::position);
-    if (node.kind == Node::Kind::override_)
-      continue;
-    bool all = node.kind == Node::Kind::map && !node.args.empty(),
-         allPlain = all && node.dims.empty();
-    for (int arg : node.args) {
-      dependent[i] |= dependent[arg];
-      all &= bool(same[arg]);
-      allPlain &= bool(plain[arg]);
-    }
-    same[i] |= all;
-    plain[i] |= allPlain;
-  }
-}
-
-std::set<int> Analysis::closure(const std::vector<int>& roots,
-                                const std::function<bool(int)>& stop) const {
-  std::set<int> result;
-  std::vector<int> work = roots;
-  while (!work.empty()) {
-    int node = work.back();
-    work.pop_back();
-    if (!result.insert(node).second || stop(node))
-      continue;
-    if (plan.nodes[node].kind == Node::Kind::override_)
-      continue;
-    for (int arg : plan.nodes[node].args)
-      work.push_back(arg);
-    if (plan.nodes[node].kind == Node::Kind::affine) {
-      const Recurrence& r = plan.recurrences[plan.nodes[node].affine];
-      work.push_back(plan.nodes[node].args.empty() ? node : plan.nodes[node].args[0]);
-      work.insert(work.end(), r.logDecays.begin(), r.logDecays.end());
-      for (auto& term : r.rank1)
-        work.insert(work.end(), {term.left, term.right});
-      for (auto& term : r.outer)
-        work.insert(work.end(), {term.key, term.value});
-    }
-  }
-  return result;
-}
-
 /// How a row program is declared and called.
 static const char* const kRowParameters =
     "const Args& args, char* shared, int stage, int token, bool valid, int tile, "
@@ -221,43 +168,64 @@ void Program::write(Text& text) const {
   writeRowProgram(text);
 }
 
+/// What a thread reads of a token and what it reads once for its head, as it lies in memory: a
+/// conversion would wait for the read.
 void Program::writeScalars(Text& text) const {
-  text.line("  struct Scalars {");
-  Text loads;
+  Text inputs, params, inputLoads, paramLoads;
   for (int index : threadNodes()) {
     const Node& node = plan.nodes[index];
     if (node.kind != Node::Kind::operand)
       continue;
     const Operand& operand = plan.operands[node.operand];
+    bool isParam = operand.kind == Operand::Kind::param;
     const char* type = cudaType(signature.dtypes[node.operand]);
-    text.line("    float n", index, ";  // ", operand.name);
     int tensor = tensorIndex(node.operand);
-    if (operand.kind == Operand::Kind::param)
-      loads.line("      n", index, " = toFloat(*args.tensors[", tensor, "].at<const ", type,
-                 ">(0, head));");
+    (isParam ? params : inputs).line("    ", type, " n", index, ";  // ", operand.name);
+    if (isParam)
+      paramLoads.line("      n", index, " = *args.tensors[", tensor, "].at<const ", type,
+                      ">(0, head);");
     else
-      loads.line("      n", index, " = valid ? toFloat(args.tensors[", tensor, "].at<const ", type,
-                 ">(sequence, head)[int64(token) * args.tensors[", tensor, "].token]) : 0.0f;");
+      inputLoads.line("      n", index, " = valid ? args.tensors[", tensor, "].at<const ", type,
+                      ">(sequence, head)[int64(token) * args.tensors[", tensor, "].token] : ", type,
+                      "{};");
   }
+  text.line("  struct Inputs {");
+  text.append(inputs);
   text.line("    __device__ __forceinline__ void load(const Args& args, const Sequence& sequence, "
-            "int head, int token, "
-            "bool valid) {");
-  text.append(loads);
-  text.line("    }");
-  text.line("  };");
+            "int head, int token, bool valid) {");
+  text.append(inputLoads);
+  text.line("    }\n  };");
+  text.line("  struct Params {");
+  text.append(params);
+  text.line("    __device__ __forceinline__ void load(const Args& args, int head) {");
+  text.append(paramLoads);
+  text.line("    }\n  };");
+  text.line("  struct Scalars : Inputs, Params {");
+  text.line("    __device__ __forceinline__ void load(const Args& args, const Sequence& sequence, "
+            "int head, int token, bool valid) {");
+  text.line("      Inputs::load(args, sequence, head, token, valid);");
+  text.line("      Params::load(args, head);");
+  text.line("    }\n  };");
 }
 
 void Program::writeScalarProgram(Text& text) const {
   text.line(
-      "  static __device__ __forceinline__ void scalarProgram(const Args& args, const Scalars& s, "
-      "float* slots, int head, int position, bool valid) {");
+      "  static __device__ __forceinline__ void scalarProgram(const Args& args, const Scalars& "
+      "s, float* slots, int head, int position, bool valid) {");
+  text.line("    scalarProgram(args, s, s, slots, head, position, valid);");
+  text.line("  }");
+  text.line(
+      "  static __device__ __forceinline__ void scalarProgram(const Args& args, const Inputs& "
+      "inputs, const Params& params, float* slots, int head, int position, bool valid) {");
   auto argument = [&](int arg) {
     return isLeafUniform(plan.nodes[arg]) ? scalarExpression(arg) : "n" + std::to_string(arg);
   };
   for (int index : threadNodes()) {
     const Node& node = plan.nodes[index];
     if (node.kind == Node::Kind::operand)
-      text.line("    float n", index, " = s.n", index, ";");
+      text.line("    float n", index, " = toFloat(",
+                plan.operands[node.operand].kind == Operand::Kind::param ? "params" : "inputs",
+                ".n", index, ");");
     else if (node.kind == Node::Kind::position)
       text.line("    float n", index, " = float(position);");
     else if (node.kind == Node::Kind::map)

@@ -1,6 +1,7 @@
 #include "compiler/cuda/Space.h"
 
 #include "compiler/cuda/Families.h"
+#include "compiler/cuda/Segments.h"
 
 #include <algorithm>
 #include <array>
@@ -85,13 +86,22 @@ Cost hopperScanCost(const Plan& plan, const Signature& signature, const Tile& ti
                     const KernelSource& kernel, const Device& device, long long batchHeads) {
   constexpr double chunkStart = 600, perKey = 720, perValue = 2050, traffic = 500, shallow = 350;
   double k = signature.dims.at(plan.scan->keyDim) / 128.0, v = tile.blockV / 128.0;
-  long long blocks = batchHeads * kernel.tilesPerHead;
-  double busy = std::min(1.0, double(blocks) / device.multiprocessors);
+  constexpr std::int64_t chunks = 1024;  // Of a long sequence; how long, the launch knows.
+  std::int64_t heads = batchHeads * kernel.tilesPerHead;
+  auto timeOf = [&](int most) {
+    Segmenting segmenting = kernel.segmenting;
+    segmenting.most = most;
+    int segments = segmentsFor(segmenting, heads, chunks * tile.chunk, device.multiprocessors);
+    return segmentedTime(heads, chunks, segments, device.multiprocessors) / chunks;
+  };
+  // A number is worth trying where the model is wrong, so none comes before what the model chooses.
+  double time = std::max(timeOf(0), timeOf(tile.segments));
+  double busy = std::min(1.0, double(heads) / time / device.multiprocessors);
   double perChunk = chunkStart + perKey * k + perValue * k * v + busy * traffic * (k + v) / 2 +
                     (tile.stages == 2 ? shallow : 0);
   Cost cost;
   cost.registers = device.registersPerMultiprocessor / kernel.threads / 8 * 8;
-  cost.cycles = ceilDivide(blocks, device.multiprocessors) * perChunk / tile.block;
+  cost.cycles = time * perChunk / tile.block;
   return cost;
 }
 
@@ -167,8 +177,9 @@ std::vector<Tile> enumerate(const Plan& plan, Family family, const Signature& si
     if (device.arch == name(Form::sm90a))
       for (int blockV : {64, 128})
         for (int stages : {2, 3})
-          if (blockV < columns + 64)
-            tiles.push_back({64, 64, blockV, stages, 1, 1, Form::sm90a});
+          for (int segments : {0, 1, 2, 4, 8, 16, 32})
+            if (blockV < columns + 64)
+              tiles.push_back({64, 64, blockV, stages, 1, 1, Form::sm90a, segments});
     return tiles;
   }
   cuda::Axes axes = cuda::tokenAxes(plan, cuda::Analysis(plan)).axes;

@@ -21,16 +21,19 @@ template <class V> struct HopperScan {
   static constexpr int kKeyPanels = (V::kK + kPanelColumns - 1) / kPanelColumns;
   static constexpr int kKeyTile = kKeyPanels * kPanel;
   static constexpr int kGroups = V::kBlockV / kPanelColumns;  ///< Warpgroups that hold the state.
+  using States =
+      SegmentStates<4 * kGroups, kKeyPanels, V::kNormaliser ? 4 : 0, V::kNormaliser ? V::kK : 0>;
   static constexpr int kScoreBuffers = 2, kScoreBarrier = 1;
   static constexpr int kLoaders = 3;  ///< Warps that copy.
 
   const Args& args;
   char* const shared;  ///< A multiple of 1024, the period of the swizzle.
   const int warp = threadIdx.x / 32 % 4, lane = threadIdx.x % 32;
-  const int tile = blockIdx.x % V::kTiles;
-  const int head = blockIdx.x / V::kTiles % args.heads;
-  const Sequence sequence = args.sequence(blockIdx.x / V::kTiles / args.heads);
-  const int chunks = (sequence.tokens + V::kChunk - 1) / V::kChunk;
+  const int units = args.batch * args.heads * V::kTiles, unit = blockIdx.x % units;
+  const int tile = unit % V::kTiles, head = unit / V::kTiles % args.heads;
+  const Sequence sequence = args.sequence(unit / V::kTiles / args.heads);
+  const Segment segment{int(blockIdx.x) / units, args.segments,
+                        (sequence.tokens + V::kChunk - 1) / V::kChunk};
 
   __device__ __forceinline__ char* query(int stage) const {
     return shared + stage * V::kStageBytes;
@@ -58,6 +61,10 @@ template <class V> struct HopperScan {
   __device__ __forceinline__ Barrier consumed(int buffer) const {
     return barrier(2 * V::kStages + kScoreBuffers + buffer);
   }
+  /// In the sweep: the rows of a stage are mapped.
+  __device__ __forceinline__ Barrier mapped(int stage) const {
+    return barrier(2 * V::kStages + 2 * kScoreBuffers + stage);
+  }
   /// Once for each warp.
   __device__ __forceinline__ void arriveWarp(Barrier barrier) const {
     __syncwarp();
@@ -65,148 +72,23 @@ template <class V> struct HopperScan {
       barrier.arrive();
   }
 
-  /// One warp copies one operand, chunk by chunk. Of COLUMNS columns `exists` are there.
+  /// One warp copies one operand of every round, or of those of the walk alone. Of COLUMNS columns
+  /// `exists` are there.
   template <int COLUMNS>
-  __device__ __forceinline__ void copyOperand(const Tensor& tensor, int column, int offset,
-                                              int exists = COLUMNS) {
-    PanelCopy<Element, V::kChunk, COLUMNS> copy(tensor, sequence, head, column, lane, exists);
-#pragma unroll 1
-    for (int chunk = 0; chunk < chunks; ++chunk) {
-      int stage = chunk % V::kStages;
-      empty(stage).wait(~(chunk / V::kStages) & 1);
-      copy.issue(shared + stage * V::kStageBytes + offset, int64(chunk) * V::kChunk,
-                 sequence.tokens - chunk * V::kChunk, full(stage));
-    }
-  }
+  __device__ void copyOperand(const Tensor& tensor, int column, int offset, int exists,
+                              bool sweeps);
 
-  /// One warp computes the scalars of two tokens a lane, loaded a chunk ahead.
-  __device__ __forceinline__ void computeFactors() {
-    typename V::Scalars scalars[2];
-    auto load = [&](int chunk) {
-#pragma unroll
-      for (int i = 0; i < 2; ++i) {
-        int token = chunk * V::kChunk + lane * 2 + i;
-        scalars[i].load(args, sequence, head, token, token < sequence.tokens);
-      }
-    };
-    load(0);
-#pragma unroll 1
-    for (int chunk = 0; chunk < chunks; ++chunk) {
-      int stage = chunk % V::kStages;
-      empty(stage).wait(~(chunk / V::kStages) & 1);
-      float gate[2], own[2];
-#pragma unroll
-      for (int i = 0; i < 2; ++i) {
-        int position = chunk * V::kChunk + lane * 2 + i;
-        float* slot = slots(stage) + lane * 2 + i;
-        V::scalarProgram(args, scalars[i], slot, head, position, position < sequence.tokens);
-        gate[i] = V::kDecay == Decay::scalar && position < sequence.tokens
-                      ? V::logDecay(args, slot) * kLog2E
-                      : 0.0f;
-        own[i] = V::keyFactor(args, slot);
-      }
-      float sum = gate[0] + gate[1];
-#pragma unroll
-      for (int offset = 1; offset < 32; offset *= 2) {
-        float before = __shfl_up_sync(~0u, sum, offset);
-        sum += lane >= offset ? before : 0.0f;
-      }
-      float total = __shfl_sync(~0u, sum, 31), first = sum - gate[1];
-      Factors<V::kChunk>& out = factors(stage);
-      auto put = [&](float(&row)[V::kChunk], float a, float b) {
-        *reinterpret_cast<float2*>(row + lane * 2) = make_float2(a, b);
-      };
-      put(out.cumulative, first, sum);
-      put(out.entry, exp2(first), exp2(sum));
-      put(out.exit, own[0] * exp2(total - first), own[1] * exp2(total - sum));
-      put(out.own, own[0], own[1]);
-      if (lane == 0)
-        out.total = exp2(total);
-      arriveWarp(full(stage));
-      // Behind the arrival, which would otherwise wait for what is loaded here.
-      if (chunk + 1 < chunks)
-        load(chunk + 1);
-    }
-  }
+  /// One warp computes the scalars of two tokens a lane, loaded as far ahead as rows are copied.
+  __device__ void computeFactors();
 
   /// Queries, keys and values of a chunk become what the spec makes of them, in their places.
-  __device__ __forceinline__ void mapRows(int chunk, int stage) {
-    constexpr int kRowsAtOnce = 32 / V::kRowLanes;
-    int firstToken = chunk * V::kChunk;
-#pragma unroll 2
-    for (int first = warp * kRowsAtOnce; first < V::kChunk; first += 4 * kRowsAtOnce) {
-      int token = first + lane / V::kRowLanes;
-      V::rowProgram(args, shared, stage, token, firstToken + token < sequence.tokens, tile,
-                    sequence, head, firstToken, lane);
-    }
-  }
+  __device__ void mapRows(int chunk, int stage);
 
-  /// P[i][j] = (query_i . key_j) e^{G_i - G_j} f_j for j <= i, rounded, of every chunk.
-  __device__ __forceinline__ void computeScores() {
-    int row = warp * 16 + lane / 4, column = lane % 4 * 2;
-    HopperNormaliser<V> normaliser(shared);
-    if constexpr (V::kNormaliser)
-      normaliser.load(V::template initialState<1>(args, sequence, head));
-#pragma unroll 1
-    for (int chunk = 0; chunk < chunks; ++chunk) {
-      int stage = chunk % V::kStages, buffer = chunk % kScoreBuffers;
-      full(stage).wait(chunk / V::kStages & 1);
-      if constexpr (V::kRowProgram)
-        mapRows(chunk, stage);
-      fenceAsyncProxy();
-      if constexpr (V::kRowProgram)
-        syncWarpgroup<kScoreBarrier>();
-      uint32 q = sharedAddress(query(stage)), k = sharedAddress(key(stage));
-      const Factors<V::kChunk>& factor = factors(stage);
-      float sum[8][4];
-      wgmmaFence();
-#pragma unroll
-      for (int step = 0; step < V::kK / 16; ++step) {
-        int offset = step / 4 * kPanel + step % 4 * 32;
-        wgmma(Element{}, sum, panelDescriptor(q + offset), panelDescriptor(k + offset), step > 0);
-      }
-      wgmmaCommit();
-      if constexpr (V::kNormaliser)
-        normaliser.readTiles(query(stage), key(stage), factor);
-      float2 after[8], own[8];
-      float upper = factor.cumulative[row], lower = factor.cumulative[row + 8];
-#pragma unroll
-      for (int n = 0; n < 8; ++n) {
-        after[n] = *reinterpret_cast<const float2*>(factor.cumulative + n * 8 + column);
-        own[n] = *reinterpret_cast<const float2*>(factor.own + n * 8 + column);
-      }
-      consumed(buffer).wait(~(chunk / kScoreBuffers) & 1);
-      wgmmaWait<0>();
-      arriveWarp(empty(stage));
-#pragma unroll
-      for (int n = 0; n < 8; ++n) {
-        int j = n * 8 + column;
-#pragma unroll
-        for (int e = 0; e < 4; ++e) {
-          int i = row + e / 2 * 8;
-          bool seen = j + e % 2 <= i;
-          if constexpr (V::kDecay == Decay::scalar)
-            sum[n][e] *= exp2((e / 2 ? lower : upper) - (e % 2 ? after[n].y : after[n].x));
-          if constexpr (V::kKeyFactor)
-            sum[n][e] *= e % 2 ? own[n].y : own[n].x;
-          sum[n][e] = seen ? sum[n][e] : 0.0f;
-        }
-      }
-      if constexpr (V::kNormaliser)
-        normaliser.finish(sum, buffer);
-#pragma unroll
-      for (int n = 0; n < 8; n += 2)
-        storeMatrix4(scores(buffer) + panelOffset(warp * 16 + lane % 16, n + lane / 16),
-                     pack<Element>(sum[n][0], sum[n][1]), pack<Element>(sum[n][2], sum[n][3]),
-                     pack<Element>(sum[n + 1][0], sum[n + 1][1]),
-                     pack<Element>(sum[n + 1][2], sum[n + 1][3]));
-      fenceAsyncProxy();
-      arriveWarp(scored(buffer));
-    }
-    if constexpr (V::kNormaliser)
-      if (tile == 0)
-        normaliser.store(V::template finalState<1>(args, sequence, head));
-  }
+  /// What the warpgroup of the scores does for the sweep.
+  __device__ void sweepTiles(HopperNormaliser<V>& normaliser);
+
+  /// P[i][j] = (query_i . key_j) e^{G_i - G_j} f_j for j <= i, rounded, of every chunk of the walk.
+  __device__ void computeScores();
 
   /// Calls f(key channel, column of V, element) for all of the state that this thread holds and
   /// that exists.
@@ -222,15 +104,15 @@ template <class V> struct HopperScan {
   }
 
   /// Turns what was read into the output and writes it.
-  __device__ __forceinline__ void writeOutput(const float (&read)[8][4], int chunk, int stage,
-                                              int group) {
+  __device__ __forceinline__ void writeOutput(const float (&read)[8][4],
+                                              const FragmentA (&values)[V::kChunk / 16], int chunk,
+                                              int stage, int buffer, int group) {
     using Out = typename V::template Output<0>;
     const Tensor& tensor = V::template outputTensor<0>(args);
     int firstToken = chunk * V::kChunk, rows = sequence.tokens - firstToken;
     int column = tile * V::kBlockV + group * kPanelColumns + warp * 16;
     char* room = shared + V::kOutputOffset + (group * 4 + warp) * V::kChunk * 32;
-    const char* values = value(stage) + group * kPanel;
-    const float* sums = HopperNormaliser<V>(shared).reads(chunk % kScoreBuffers);
+    const float* sums = HopperNormaliser<V>(shared).reads(buffer);
     uint32 packed[8][2];
 #pragma unroll
     for (int n = 0; n < 8; ++n)
@@ -239,10 +121,11 @@ template <class V> struct HopperScan {
         float y[2];
 #pragma unroll
         for (int e = 0; e < 2; ++e) {
-          int token = n * 8 + lane % 4 * 2 + e, v = warp * 16 + lane / 4 + half * 8;
-          y[e] =
-              V::finish(args, slots(stage) + token, values + panelOffset(token, v / 8) + v % 8 * 2,
-                        read[n][half * 2 + e], V::kNormaliser ? sums[token] : 0.0f);
+          // The fragments of the values hold what the accumulators do.
+          Element x{uint16(values[n / 2].r[n % 2 * 2 + half] >> e * 16)};
+          int token = n * 8 + lane % 4 * 2 + e;
+          y[e] = V::finish(args, slots(stage) + token, toFloat(x), read[n][half * 2 + e],
+                           V::kNormaliser ? sums[token] : 0.0f);
         }
         packed[n][half] = pack<Out>(y[0], y[1]);
       }
@@ -250,19 +133,90 @@ template <class V> struct HopperScan {
                          rows, lane);
   }
 
-  /// 64 columns of V through the whole sequence.
-  __device__ __forceinline__ void advance(int group) {
-    float state[kKeyPanels][8][4] = {};
+  /// The values of a chunk as an A operand, transposed.
+  __device__ __forceinline__ void loadValues(FragmentA (&v)[V::kChunk / 16], int stage,
+                                             int group) const {
+    const char* panel = value(stage) + group * kPanel;
+#pragma unroll
+    for (int step = 0; step < V::kChunk / 16; ++step)
+      loadMatrix4Transposed(v[step].r, panel + panelOffset(step * 16 + lane % 8 + lane / 16 * 8,
+                                                           warp * 2 + lane / 8 % 2));
+  }
+
+  /// S^T += V^T (e^{G_C - G} K), to be waited for.
+  __device__ __forceinline__ void addChunk(float (&state)[kKeyPanels][8][4],
+                                           const FragmentA (&v)[V::kChunk / 16], int stage) const {
+    uint32 k = sharedAddress(key(stage));
+    wgmmaFence();
+#pragma unroll
+    for (int step = 0; step < V::kChunk / 16; ++step)
+#pragma unroll
+      for (int panel = 0; panel < kKeyPanels; ++panel)
+        wgmma<Along::columns>(Element{}, state[panel], v[step],
+                              panelDescriptor(k + panel * kPanel + step * 2 * kPanelGroup));
+    wgmmaCommit();
+  }
+
+  __device__ __forceinline__ void scaleValues(FragmentA (&v)[V::kChunk / 16], int stage) const {
+    if constexpr (V::kDecay == Decay::scalar || V::kKeyFactor)
+#pragma unroll
+      for (int step = 0; step < V::kChunk / 16; ++step)
+        F::scaleColumns(v[step], factors(stage).exit + step * 16, lane);
+  }
+
+  /// The state that the segment makes of zero, and the decay over it.
+  __device__ __forceinline__ float sweep(float (&state)[kKeyPanels][8][4], int group) {
+    float decay = 1;
+#pragma unroll 1
+    for (int round = 0; round < segment.swept; ++round) {
+      int stage = round % V::kStages;
+      if constexpr (V::kRowProgram)
+        mapped(stage).wait(round / V::kStages & 1);
+      else
+        full(stage).wait(round / V::kStages & 1);
+      // No store to global memory waits yet, so the fence is cheap.
+      fenceAsyncProxy();
+      FragmentA v[V::kChunk / 16];
+      loadValues(v, stage, group);
+      scaleValues(v, stage);
+      decay = factors(stage).total;
+      addChunk(state, v, stage);
+      wgmmaWait<0>();
+      arriveWarp(empty(stage));
+    }
+    return decay;
+  }
+
+  /// The state at the start of the segment.
+  __device__ __forceinline__ void findState(float (&state)[kKeyPanels][8][4], int group,
+                                            const States& states) {
+    if (!segment.last()) {
+      eachStateElement(state, group, [&](int, int, float& s) { s = 0.0f; });
+      float decay = sweep(state, group);
+      states.share(state, decay);
+    }
     const auto initial = V::template initialState<0>(args, sequence, head);
     eachStateElement(state, group,
                      [&](int d, int v, float& s) { s = initial ? toFloat(initial(d, v)) : 0.0f; });
+    if (segment.index > 0)
+      states.join(state);
+    if (!segment.last())
+      states.leave();
+  }
+
+  /// 64 columns of V through the segment.
+  __device__ __forceinline__ void advance(int group) {
+    float state[kKeyPanels][8][4];
+    const States states{segment, static_cast<char*>(args.workspace), unit,
+                        group * 128 + warp * 32 + lane, lane};
+    findState(state, group, states);
 #pragma unroll 1
-    for (int chunk = 0; chunk < chunks; ++chunk) {
-      int stage = chunk % V::kStages, buffer = chunk % kScoreBuffers;
+    for (int walked = 0; walked < segment.chunks; ++walked) {
+      int round = segment.swept + walked, stage = round % V::kStages;
+      int buffer = walked % kScoreBuffers;
       // Who computed the scores has seen the stage full, and ordered it before wgmma for all.
-      scored(buffer).wait(chunk / kScoreBuffers & 1);
-      uint32 q = sharedAddress(query(stage)), k = sharedAddress(key(stage));
-      const char* values = value(stage) + group * kPanel;
+      scored(buffer).wait(walked / kScoreBuffers & 1);
+      uint32 q = sharedAddress(query(stage));
       const Factors<V::kChunk>& factor = factors(stage);
       float out[8][4] = {};
       // In parts: more than two panels of the rounded state find no room.
@@ -282,10 +236,7 @@ template <class V> struct HopperScan {
         wgmmaCommit();
       }
       FragmentA v[V::kChunk / 16];
-#pragma unroll
-      for (int step = 0; step < V::kChunk / 16; ++step)
-        loadMatrix4Transposed(v[step].r, values + panelOffset(step * 16 + lane % 8 + lane / 16 * 8,
-                                                              warp * 2 + lane / 8 % 2));
+      loadValues(v, stage, group);
       wgmmaWait<0>();
       if constexpr (V::kDecay == Decay::scalar) {
 #pragma unroll
@@ -302,11 +253,9 @@ template <class V> struct HopperScan {
       wgmmaCommit();
       FragmentA decayed[V::kChunk / 16];
 #pragma unroll
-      for (int step = 0; step < V::kChunk / 16; ++step) {
+      for (int step = 0; step < V::kChunk / 16; ++step)
         decayed[step] = v[step];
-        if constexpr (V::kDecay == Decay::scalar || V::kKeyFactor)
-          F::scaleColumns(decayed[step], factor.exit + step * 16, lane);
-      }
+      scaleValues(decayed, stage);
       if constexpr (V::kDecay == Decay::scalar) {
         float total = factor.total;
 #pragma unroll
@@ -317,24 +266,23 @@ template <class V> struct HopperScan {
             for (int e = 0; e < 4; ++e)
               state[panel][n][e] *= total;
       }
-      wgmmaFence();
-#pragma unroll
-      for (int step = 0; step < V::kChunk / 16; ++step)
-#pragma unroll
-        for (int panel = 0; panel < kKeyPanels; ++panel)
-          wgmma<Along::columns>(Element{}, state[panel], decayed[step],
-                                panelDescriptor(k + panel * kPanel + step * 2 * kPanelGroup));
-      wgmmaCommit();
+      addChunk(state, decayed, stage);
       wgmmaWait<1>();
       arriveWarp(consumed(buffer));
-      writeOutput(out, chunk, stage, group);
+      writeOutput(out, v, segment.chunk(round), stage, buffer, group);
       wgmmaWait<0>();
       arriveWarp(empty(stage));
     }
+    if (!segment.last())
+      return;
+    if (segment.count > 1)
+      states.awaitOthers();
     if (auto last = V::template finalState<0>(args, sequence, head))
       eachStateElement(state, group, [&](int d, int v, float& s) {
         last(d, v) = fromFloat<typename V::template State<0>>(s);
       });
+    if (segment.count > 1)
+      states.close();
   }
 
   __device__ __forceinline__ void initBarriers() {
@@ -342,6 +290,7 @@ template <class V> struct HopperScan {
       for (int stage = 0; stage < V::kStages; ++stage) {
         full(stage).init(kLoaders * 32 + 1);
         empty(stage).init(4 + 4 * kGroups);
+        mapped(stage).init(4);
       }
       for (int buffer = 0; buffer < kScoreBuffers; ++buffer) {
         scored(buffer).init(4);
@@ -357,12 +306,12 @@ template <class V> struct HopperScan {
     if (role == 0) {
       lowerRegisters<V::kLoadRegisters>();
       if (warp == 0)
-        copyOperand<V::kK>(V::queryTensor(args), 0, 0);
+        copyOperand<V::kK>(V::queryTensor(args), 0, 0, V::kK, false);
       else if (warp == 1)
-        copyOperand<V::kK>(V::keyTensor(args), 0, kKeyTile);
+        copyOperand<V::kK>(V::keyTensor(args), 0, kKeyTile, V::kK, true);
       else if (warp == 2)
         copyOperand<V::kBlockV>(V::valueTensor(args), tile * V::kBlockV, 2 * kKeyTile,
-                                V::kV - tile * V::kBlockV);
+                                V::kV - tile * V::kBlockV, true);
       else
         computeFactors();
     } else if (role == 1) {

@@ -26,9 +26,25 @@ template <class V> struct HopperNormaliser {
   /// query_i . n_i of every token of the chunk whose scores are in this buffer.
   __device__ __forceinline__ float* reads(int buffer) const { return room().reads[buffer]; }
 
-  template <class State> __device__ __forceinline__ void load(const State& initial) {
-    for (int d = thread; d < V::kK; d += 128)
-      room().state[d] = initial ? toFloat(initial(d, 0)) : 0.0f;
+  /// The state at the start of a segment, from the one at the start of the sequence.
+  template <class State, class States>
+  __device__ __forceinline__ void find(const State& initial, const States& states) {
+    const int index = states.segment.index;
+    if (!states.segment.last()) {
+      for (int d = thread; d < V::kK; d += 128)
+        states.vector(index)[d] = states.segment.swept ? room().state[d] : 0.0f;
+      states.publish();
+    }
+    for (int before = 0; before < index; ++before)
+      states.shared(before).waitFor(States::kSharers);
+    for (int d = thread; d < V::kK; d += 128) {
+      float n = initial ? toFloat(initial(d, 0)) : 0.0f;
+      for (int before = 0; before < index; ++before)
+        n = n * loadFresh(states.decay(before)) + loadFresh(states.vector(before) + d);
+      room().state[d] = n;
+    }
+    if (!states.segment.last())
+      states.leave();
     syncWarpgroup<kBarrier>();
   }
 
@@ -38,8 +54,8 @@ template <class V> struct HopperNormaliser {
         last(d, 0) = fromFloat<T>(room().state[d]);
   }
 
-  /// What the tiles of a chunk give: half of the channels of every query's read, half of the tokens
-  /// of every channel's update. Before the stage is given back.
+  /// What the tiles of a chunk give, before the stage is given back: half of the channels of every
+  /// query's read, and the update.
   template <class Factors>
   __device__ __forceinline__ void readTiles(const char* query, const char* key,
                                             const Factors& factors) {
@@ -59,6 +75,13 @@ template <class V> struct HopperNormaliser {
       sum += c.x * high.x + c.y * high.y + d.x * high.z + d.y * high.w;
     }
     room().part[half][token] = sum;
+    sumKeys(key, factors);
+  }
+
+  /// Half of the tokens of every channel's update.
+  template <class Factors>
+  __device__ __forceinline__ void sumKeys(const char* key, const Factors& factors) {
+    constexpr int kPanelBytes = V::kChunk * kPanelRow;
     for (int pair = token; pair < V::kK / 2; pair += 64) {
       float2 update = make_float2(0.0f, 0.0f);
 #pragma unroll 8
@@ -71,6 +94,18 @@ template <class V> struct HopperNormaliser {
       }
       *reinterpret_cast<float2*>(room().update[half] + pair * 2) = update;
     }
+  }
+
+  /// A chunk of the sweep, whose factors reach to the end of the segment; `first`: the state is
+  /// zero before it.
+  template <class Factors>
+  __device__ __forceinline__ void sweep(const char* key, const Factors& factors, bool first) {
+    sumKeys(key, factors);
+    syncWarpgroup<kBarrier>();
+    for (int d = thread; d < V::kK; d += 128)
+      room().state[d] =
+          (first ? 0.0f : room().state[d]) + (room().update[0][d] + room().update[1][d]);
+    syncWarpgroup<kBarrier>();
   }
 
   /// The reads of the chunk and the next state, of all threads' scores: `scores` are those of rows

@@ -47,10 +47,20 @@ protected:
     for (int blockV : {64, 128})
       for (int stages : {2, 3}) {
         Case one{.variant = GetParam(), .K = 128, .V = 128, .shape = {2, 150, 4}};
-        one.tile = Tile{64, 64, blockV, stages, 1, 1, Form::sm90a};
+        one.tile = Tile{64, 64, blockV, stages, 1, 1, Form::sm90a, 1};
         change(cases, one);
       }
     expectRight(cases);
+  }
+
+  /// A case for every number of segments.
+  template <typename Change> void expectInSegments(const Change& change) const {
+    expectAll([&](std::vector<Case>& cases, Case one) {
+      for (int segments : {0, 2, 3, 8, 16}) {
+        one.tile->segments = segments;
+        change(cases, one);
+      }
+    });
   }
 };
 
@@ -138,6 +148,61 @@ TEST_P(Hopper, ManyChunks) {
     one.shape = {1, 4096, 2};
     cases.push_back(one);
   });
+}
+
+TEST_P(Hopper, SegmentsOfAllLengths) {
+  expectInSegments([](std::vector<Case>& cases, Case one) {
+    for (std::int64_t tokens : {65, 129, 500, 1000, 2111}) {
+      one.shape = {2, tokens, 3};
+      one.how.initialStates = tokens % 2;
+      cases.push_back(one);
+    }
+  });
+}
+
+TEST_P(Hopper, SegmentsUnderStrongGates) {
+  expectInSegments([](std::vector<Case>& cases, Case one) {
+    one.shape = {1, 777, 2};
+    one.how.repeatedKeys = true;
+    for (double scale : {8.0, 70.0}) {
+      one.how.gateScale = scale;
+      cases.push_back(one);
+    }
+  });
+}
+
+TEST_P(Hopper, SegmentsUpdateStatesInPlace) {
+  expectInSegments([](std::vector<Case>& cases, Case one) {
+    // Several blocks of a head read its normaliser.
+    const bool normalised = variantNamed(one.variant).plan.scan->normaliser >= 0;
+    if (normalised && one.tile->blockV < one.V)
+      return;
+    one.shape = {1, 600, 2};
+    one.placement.inPlace = true;
+    for (DType type : {DType::f32, DType::bf16}) {
+      one.stateType = type;
+      cases.push_back(one);
+    }
+  });
+}
+
+TEST_P(Hopper, SegmentsOfGroupedHeadsAndOtherDims) {
+  const bool mamba = GetParam() == std::string("mamba2");
+  expectInSegments([&](std::vector<Case>& cases, Case one) {
+    one.shape = {2, 400, 4};
+    one.placement.layout = Layout::bhtd;
+    one.how.heads = {{mamba ? "C" : "q", 1}, {mamba ? "B" : "k", 1}};
+    one.dtype = DType::f16;
+    one.K = 64, one.V = 256;
+    cases.push_back(one);
+  });
+}
+
+/// More blocks than fit the GPU at once: the later ones start when earlier ones end.
+TEST_P(Hopper, SegmentsOfMoreHeadsThanMultiprocessors) {
+  Case one{.variant = GetParam(), .K = 64, .V = 64, .shape = {2, 320, 40}};
+  one.tile = Tile{64, 64, 64, 2, 1, 1, Form::sm90a, 5};
+  expectRight({one});
 }
 
 INSTANTIATE_TEST_SUITE_P(Gpu, Hopper,

@@ -31,7 +31,7 @@ TEST_P(Launches, InAGraph) {
       Case one{.variant = variant(), .family = family, .shape = {2, tokens, 2}};
       std::unique_ptr<PreparedKernel> kernel = prepare(one);
       Prepared prepared(one);
-      const LaunchPlan bound = kernel->binder().bind(prepared.call.call());
+      const LaunchPlan bound = prepared.call.bind(kernel->binder());
       Stream stream;
       stream.beginCapture();
       kernel->launch(bound, stream);
@@ -56,11 +56,12 @@ TEST_P(Launches, FromTwoThreads) {
     Case own = one;
     own.how.seed = thread + 1;
     Prepared prepared(own);
+    const LaunchPlan bound = prepared.call.bind(kernel->binder());
     Stream stream;
     for (int round = 0; round < 10 && failures[thread].empty(); ++round) {
       prepared.call.poison();
       for (int launch = 0; launch < 20; ++launch)
-        kernel->launch(prepared.call.call(), stream);
+        kernel->launch(bound, stream);
       stream.synchronize();
       failures[thread] = prepared.failure();
     }

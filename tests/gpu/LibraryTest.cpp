@@ -43,5 +43,24 @@ TEST_F(Rest, OfTheLibraryIsRight) {
   expectRight(cases);
 }
 
+TEST_F(Rest, OfTheLibraryTakesPackedSequences) {
+  std::vector<Case> cases;
+  for (const std::string& name : libraryNames()) {
+    if (isDeeplyTested(name))
+      continue;
+    for (const std::vector<std::int64_t>& starts :
+         {std::vector<std::int64_t>{2, 2, 3, 68, 105}, {2, 2, 3, 11, 16}}) {
+      Case one{.variant = name, .shape = {1, starts.back() + 5, 2}, .how = {}};
+      one.how.cuSeqlens = starts;
+      one.how.initialStates = !hasVectorState(name);
+      if (!variantNamed(name).plan.rules.derived.empty())
+        one.K = 16;
+      for (const Case& each : everyFamily(one))
+        cases.push_back(each);
+    }
+  }
+  expectRight(cases);
+}
+
 }  // namespace
 }  // namespace lathe::test

@@ -2,6 +2,7 @@
 
 #include "compiler/plan/Dims.h"
 #include "runtime/Device.h"
+#include "tuner/Sequences.h"
 
 #include <algorithm>
 #include <atomic>
@@ -71,8 +72,8 @@ Kernels& kernels() {
 
 Tensor toTensor(const HostTensor& tensor) { return {tensor.shape, tensor.data}; }
 
-HostResult interpretOn(const CompiledVariant& variant, const Signature& signature,
-                       const HostCall& host, int threads) {
+HostResult interpretAlone(const CompiledVariant& variant, const Signature& signature,
+                          const HostCall& host, int threads) {
   Arguments arguments;
   arguments.dims = signature.dims;
   for (const auto* from : {&host.tensors, &host.initial})
@@ -85,6 +86,20 @@ HostResult interpretOn(const CompiledVariant& variant, const Signature& signatur
   for (auto& [name, tensor] : results.states)
     expected.states[name] = {tensor.shape, std::move(tensor.data)};
   return expected;
+}
+
+HostResult interpretOn(const CompiledVariant& variant, const Signature& signature,
+                       const Shape& shape, const HostCall& host, int threads) {
+  return runSequences(variant.plan, signature.dims, shape, host, [&](const HostCall& own) {
+    return interpretAlone(variant, signature, own, threads);
+  });
+}
+
+std::string listText(const std::vector<std::int64_t>& list) {
+  std::string joined;
+  for (std::int64_t number : list)
+    joined += (joined.empty() ? "" : " ") + std::to_string(number);
+  return joined;
 }
 
 /// Everything that decides the numbers of a call.
@@ -103,6 +118,10 @@ std::string numbersOf(const Case& one) {
     text << ", gates x " << one.how.gateScale;
   if (one.how.repeatedKeys)
     text << ", repeated keys";
+  if (!one.how.cuSeqlens.empty())
+    text << ", packed " << listText(one.how.cuSeqlens);
+  if (!one.how.slots.empty())
+    text << ", slots " << listText(one.how.slots) << " of " << one.how.pool;
   text << ", seed " << one.how.seed;
   return text.str();
 }
@@ -157,6 +176,12 @@ std::string describe(const Case& one) {
     text += ", states in place";
   if (!one.placement.finalStates)
     text += ", no final states";
+  if (one.placement.exchangedInitial)
+    text += ", initial states transposed";
+  if (one.placement.exchangedFinal)
+    text += ", final states transposed";
+  if (one.placement.wideLists)
+    text += ", int64 lists";
   return text;
 }
 
@@ -179,7 +204,9 @@ Signature signatureOf(const Case& one) {
 Tile tileOf(const Case& one) {
   if (one.tile)
     return *one.tile;
-  const long long batchHeads = one.shape.batch * one.shape.heads;
+  const std::vector<std::int64_t>& starts = one.how.cuSeqlens;
+  const long long sequences = starts.empty() ? one.shape.batch : (long long)starts.size() - 1;
+  const long long batchHeads = std::max(1LL, sequences) * one.shape.heads;
   std::ostringstream key;
   key << one.variant << name(one.family) << name(one.dtype) << name(one.stateType) << one.K << ' '
       << one.V << ' ' << batchHeads;
@@ -207,7 +234,7 @@ std::shared_ptr<const Reference> referenceOf(const Case& one, int threads) {
     Signature signature = signatureOf(one);
     Reference reference;
     reference.host = draw(variant.plan, signature, one.shape, one.how);
-    reference.expected = interpretOn(variant, signature, reference.host, threads);
+    reference.expected = interpretOn(variant, signature, one.shape, reference.host, threads);
     for (const auto* results : {&reference.expected.outputs, &reference.expected.states})
       for (const auto& [name, tensor] : *results)
         for (double x : tensor.data)
@@ -218,9 +245,10 @@ std::shared_ptr<const Reference> referenceOf(const Case& one, int threads) {
 }
 
 Oracle oracle() {
-  return [](const Plan& plan, const Signature& signature, const Shape&, const HostCall& host) {
-    return interpretOn(variantNamed(plan.variant), signature, host, cores());
-  };
+  return
+      [](const Plan& plan, const Signature& signature, const Shape& shape, const HostCall& host) {
+        return interpretOn(variantNamed(plan.variant), signature, shape, host, cores());
+      };
 }
 
 std::string failureOf(const Case& one, int threads) {
@@ -275,6 +303,39 @@ std::vector<Family> familiesOf(const std::string& variant, std::int64_t tokens) 
   if (tokens <= mostOfStep)
     families.push_back(Family::step);
   return families;
+}
+
+std::vector<Case> everyForm(const Case& one) {
+  const std::vector<Tile> all = candidates(variantNamed(one.variant).plan, one.family,
+                                           signatureOf(one), deviceInfo(device).limits, 1)
+                                    .tiles;
+  std::vector<Case> cases;
+  for (const Form form : {Form::portable, Form::sm90a})
+    if (auto tile =
+            std::find_if(all.begin(), all.end(), [&](const Tile& own) { return own.form == form; });
+        tile != all.end()) {
+      cases.push_back(one);
+      cases.back().tile = *tile;
+      if (form == Form::sm90a) {
+        cases.push_back(cases.back());
+        cases.back().tile->segments = 3;
+      }
+    }
+  return cases;
+}
+
+std::vector<Case> everyFamily(const Case& one) {
+  std::int64_t longest = one.how.cuSeqlens.empty() ? one.shape.tokens : 0;
+  for (std::size_t i = 0; i + 1 < one.how.cuSeqlens.size(); ++i)
+    longest = std::max(longest, one.how.cuSeqlens[i + 1] - one.how.cuSeqlens[i]);
+  std::vector<Case> cases;
+  for (const Family family : familiesOf(one.variant, longest)) {
+    Case own = one;
+    own.family = family;
+    for (const Case& each : everyForm(own))
+      cases.push_back(each);
+  }
+  return cases;
 }
 
 void GpuTest::SetUp() {

@@ -66,6 +66,12 @@ void expectRight(const std::vector<Case>& cases);
 /// The families that can run `tokens` tokens of a variant.
 std::vector<Family> familiesOf(const std::string& variant, std::int64_t tokens);
 
+/// The case with the model's first tile of each form that this GPU has for it; in the form that
+/// has segments, with as many as the launch chooses and with three.
+std::vector<Case> everyForm(const Case& one);
+/// The same of every family that takes the longest sequence of the case.
+std::vector<Case> everyFamily(const Case& one);
+
 /// Skips where there is no GPU.
 struct GpuTest : testing::Test {
   void SetUp() override;

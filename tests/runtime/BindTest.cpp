@@ -177,8 +177,8 @@ TEST_F(Bind, WrongRank) {
 
 TEST_F(Bind, WrongRankOfAState) {
   call.initial["S"] = contiguous(address(6), DType::f32, {6, 4, 8});
-  EXPECT_EQ(error(), "argument 'initial S' has shape [6, 4, 8]; it must have 4 axes: [batch, "
-                     "heads, K=4, V=8]");
+  EXPECT_EQ(error(), "argument 'initial S' has shape [6, 4, 8]; it must have 4 axes: "
+                     "[sequences, heads, K=4, V=8]");
 }
 
 TEST_F(Bind, WrongRankOfAParam) {
@@ -207,16 +207,37 @@ TEST_F(Bind, LastAxisNotContiguous) {
                      "head are contiguous");
 }
 
-TEST_F(Bind, StateTransposed) {
+TEST_F(Bind, StatesLieInEitherOrder) {
   call.initial["S"].strides = {192, 32, 1, 4};
-  EXPECT_EQ(error(), "argument 'initial S' has stride 4 on axis 3; it must be 1: the axes of one "
-                     "token and head are contiguous");
+  LaunchPlan plan = bound();
+  expect(tensor(plan, 5), address(6), 192, 1, 32, 1, 4);
+  expect(tensor(plan, 6), address(7), 192, 8, 32, 1, 1);
+  call = toyCall();
+  call.final["S"].strides = {192, 32, 1, 4};
+  plan = bound();
+  expect(tensor(plan, 5), address(6), 192, 8, 32, 1, 1);
+  expect(tensor(plan, 6), address(7), 192, 1, 32, 1, 4);
+}
+
+TEST_F(Bind, StateOfOneColumnLiesAsDeclared) {
+  signature.dims["V"] = 1;
+  binder = Binder(plan, source, signature);
+  call.tensors["v"] = contiguous(address(2), DType::bf16, {2, 3, 6, 1});
+  call.tensors["o"] = contiguous(address(5), DType::bf16, {2, 3, 6, 1});
+  for (auto* states : {&call.initial, &call.final})
+    (*states)["S"] = contiguous(address(6), DType::f32, {2, 6, 4, 1});
+  call.final["S"].strides = {24, 4, 1, 99};
+  expect(tensor(bound(), 5), address(6), 24, 1, 4, 1, 1);
+  expect(tensor(bound(), 6), address(6), 24, 1, 4, 1, 1);
 }
 
 TEST_F(Bind, StateWithPitch) {
   call.final["S"].strides = {400, 64, 16, 1};
-  EXPECT_EQ(error(), "argument 'final S' has stride 16 on axis 2; it must be 8: the axes of one "
-                     "token and head are contiguous");
+  EXPECT_EQ(error(), "argument 'final S' has stride 16 on axis 2; it must be 8: a state is "
+                     "contiguous, its axes in any order");
+  call.final["S"].strides = {400, 64, 1, 5};
+  EXPECT_EQ(error(), "argument 'final S' has stride 5 on axis 3; it must be 1: a state is "
+                     "contiguous, its axes in any order");
 }
 
 TEST_F(Bind, ParamNotContiguous) {

@@ -86,7 +86,7 @@ TEST(Oracle, AnswersAsTheInterpreterDoes) {
   const Shape shape{2, 9, 2};
   const HostCall call = draw(variant.plan, signature, shape, {});
   const HostResult found = oracleOf(variant)(variant.plan, signature, shape, call);
-  const HostResult chunked = interpretCall(variant, signature.dims, call, {}, 4);
+  const HostResult chunked = interpretCall(variant, signature.dims, shape, call, {}, 4);
   EXPECT_LT(errorRatio(found.outputs.at("o"), chunked.outputs.at("o")), 1e-12);
   EXPECT_LT(errorRatio(found.states.at("S"), chunked.states.at("S")), 1e-12);
 }

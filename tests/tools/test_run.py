@@ -101,6 +101,36 @@ class Run(Case):
         self.run_on_cpu("gla", "--layout", "bhtd")
         self.assert_close(self.load(), {"o": expected["o"].swapaxes(1, 2), "S": expected["S"]})
 
+    def packed(self, starts=(0, 5, 5, 6, 20), dtype=np.int32):
+        arrays = {n: a[:1] for n, a in formulas.draw("gla", tokens=20).items()}
+        states = np.random.default_rng(3).standard_normal((len(starts) - 1, *arrays["S"].shape[1:]))
+        return arrays | {"S": states.astype(np.float32), "cu_seqlens": np.array(starts, dtype)}
+
+    def test_packed_sequences(self):
+        for device in ("interpreter", "cpu"):
+            for dtype in (np.int32, np.int64):
+                arrays = self.packed(dtype=dtype)
+                starts = arrays["cu_seqlens"]
+                self.npz("x.npz", **arrays)
+                self.run_on_cpu("gla", "--device", device, "--check")
+                found = self.load()
+                self.assertEqual(found["o"].shape[:2], (1, 20))
+                self.assertEqual(found["S"].shape, arrays["S"].shape)
+                for n, (begin, end) in enumerate(zip(starts, starts[1:])):
+                    if begin == end:
+                        np.testing.assert_array_equal(found["S"][n], arrays["S"][n])
+                        continue
+                    own = {k: a[:, begin:end] for k, a in arrays.items() if k in "qkvg"}
+                    expected = formulas.gla(own | {"S": arrays["S"][n : n + 1]})
+                    self.assertLess(ratio(found["o"][:, begin:end], expected["o"]), 1e-6)
+                    self.assertLess(ratio(found["S"][n : n + 1], expected["S"]), 1e-6)
+
+    def test_no_packed_sequences(self):
+        arrays = {n: a[:, :0] for n, a in self.packed().items() if n in "qkvg"}
+        self.npz("x.npz", **arrays, cu_seqlens=np.zeros(1, np.int64))
+        self.run_on_cpu("gla")
+        self.assertEqual(self.load()["S"].shape[0], 0)
+
     def test_orders_dtypes_and_compression(self):
         arrays = formulas.draw("gla")
         expected = formulas.gla({n: a.astype(np.float16).astype(float) for n, a in arrays.items()})
@@ -245,6 +275,32 @@ class Mistakes(Run):
         self.assertEqual(
             self.error(**arrays),
             "lathe: 'k' has 3 heads, which do not divide 4, the most of any array\n",
+        )
+
+    def test_packed_sequences_that_do_not_fit(self):
+        arrays = self.packed()
+        for starts, text in (
+            ([[0, 20]], "has shape [1, 2]; expected is [sequences + 1]"),
+            ([], "has shape [0]; expected is [sequences + 1]"),
+            ([0.0, 20.0], "has dtype '<f8'; it must be int32 or int64"),
+            ([0, 5, 4, 6, 20], "is [0, 5, 4, 6, 20]; it must begin with 0, never fall, and end "
+                               "with the number of tokens, T=20"),
+            ([0, 5, 5, 6, 19], "is [0, 5, 5, 6, 19]; it must begin with 0, never fall, and end "
+                               "with the number of tokens, T=20"),
+        ):
+            starts = np.array(starts, None if starts else np.int32)
+            self.assertEqual(self.error(**arrays | {"cu_seqlens": starts}),
+                             f"lathe: 'cu_seqlens' {text}\n")
+        self.assertEqual(
+            self.error(**formulas.draw("gla", tokens=20) | {
+                "S": arrays["S"], "cu_seqlens": arrays["cu_seqlens"]}),
+            "lathe: the inputs have B=2; with cu_seqlens it must be 1, as sequences follow each "
+            "other on the axis T\n",
+        )
+        self.assertEqual(
+            self.error(**arrays | {"S": arrays["S"][:3]}),
+            "lathe: 'S' has shape [3, 4, 6, 5]; expected is [sequences,H,K,V] with sequences=4, "
+            "K=6, V=5 (--layout bhtd: heads first)\n",
         )
 
     def test_dtypes_that_are_no_numbers(self):

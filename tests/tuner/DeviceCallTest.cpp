@@ -176,6 +176,94 @@ TEST_F(DeviceCalls, EmptyCalls) {
   }
 }
 
+TEST_F(DeviceCalls, TokensOfNoSequenceAreNanOrCanaries) {
+  Signature signature = signatureOf(plan, DType::bf16, 8, 4);
+  const Shape packed{1, 9, 3};
+  HostCall host = draw(plan, signature, packed, {.cuSeqlens = {1, 1, 6}});
+  for (Layout layout : {Layout::bthd, Layout::bhtd}) {
+    DeviceCall call(plan, signature, packed, host, layout);
+    EXPECT_EQ(call.call().final.at("S").shape[0], 2);
+    const TensorView& q = call.call().tensors.at("q");
+    for (std::int64_t token = 0; token < 9; ++token)
+      EXPECT_EQ(std::isnan(valueAt(q, {0, token, 2, 7})), token < 1 || token >= 6) << token;
+    const HostTensor o = call.download().outputs.at("o");
+    for (std::int64_t token = 0; token < 9; ++token)
+      EXPECT_EQ(std::isnan(o.data[token * 12]), token >= 1 && token < 6) << token;
+    std::byte* outside = at(call.call().tensors.at("o"), {0, 6, 0, 1});
+    *outside = std::byte(0);
+    EXPECT_THAT(errorOf([&] { call.download(); }), HasSubstr("the kernel wrote outside 'o'"));
+  }
+}
+
+TEST_F(DeviceCalls, ListsAreOfTheWidthAskedFor) {
+  Signature signature = signatureOf(plan, DType::bf16, 8, 4);
+  const Shape packed{1, 9, 3};
+  HostCall host = draw(plan, signature, packed, {.cuSeqlens = {0, 4, 9}, .slots = {3, -1}});
+  for (bool wide : {false, true}) {
+    Placement placement;
+    placement.wideLists = wide;
+    DeviceCall call(plan, signature, packed, host, placement);
+    const IndexLists& lists = call.call().lists;
+    EXPECT_EQ(lists.cuSeqlens.shape, std::vector<std::int64_t>{3});
+    EXPECT_EQ(lists.cuSeqlens.bits, wide ? 64 : 32);
+    EXPECT_EQ(lists.slots.bits, wide ? 64 : 32);
+    if (wide)
+      EXPECT_EQ(static_cast<const std::int64_t*>(lists.slots.data)[1], -1);
+    else
+      EXPECT_EQ(static_cast<const std::int32_t*>(lists.cuSeqlens.data)[2], 9);
+  }
+  DeviceCall plain(plan, signature, shape, draw(plan, signature, shape, {}));
+  EXPECT_FALSE(plain.call().lists.cuSeqlens.isGiven());
+  EXPECT_FALSE(plain.call().lists.slots.isGiven());
+}
+
+TEST_F(DeviceCalls, RowsOfAPoolThatNoSequenceHasStay) {
+  Signature signature = signatureOf(plan, DType::bf16, 8, 4);
+  HostCall host = draw(plan, signature, shape, {.slots = {4, 1}, .pool = 6});
+  for (bool inPlace : {true, false}) {
+    Placement placement;
+    placement.inPlace = inPlace;
+    DeviceCall call(plan, signature, shape, host, placement);
+    const TensorView &initial = call.call().initial.at("S"), &final = call.call().final.at("S");
+    EXPECT_EQ(final.shape[0], 6);
+    EXPECT_EQ(valueAt(initial, {4, 0, 0, 0}), host.initial.at("S").data[4 * 96]);
+    EXPECT_EQ(std::isnan(valueAt(initial, {3, 0, 0, 0})), !inPlace);
+    const HostTensor states = call.download().states.at("S");
+    EXPECT_EQ(states.data[3 * 96], 0);
+    EXPECT_EQ(std::isnan(states.data[4 * 96]), !inPlace);
+    *at(final, {3, 1, 2, 3}) = std::byte(1);
+    EXPECT_THAT(errorOf([&] { call.download(); }), HasSubstr("the kernel wrote outside 'S'"));
+    call.poison();
+    EXPECT_EQ(errorOf([&] { call.download(); }), "no error");
+  }
+}
+
+TEST_F(DeviceCalls, StatesLieInEitherOrder) {
+  Signature signature = signatureOf(plan, DType::bf16, 8, 4);
+  HostCall host = draw(plan, signature, shape, {});
+  for (auto [first, last] : {std::pair{true, false}, {false, true}}) {
+    Placement placement;
+    placement.exchangedInitial = first;
+    placement.exchangedFinal = last;
+    DeviceCall call(plan, signature, shape, host, placement);
+    const TensorView &initial = call.call().initial.at("S"), &final = call.call().final.at("S");
+    using Strides = std::vector<std::int64_t>;
+    EXPECT_EQ(initial.strides, first ? (Strides{96, 32, 1, 8}) : (Strides{96, 32, 4, 1}));
+    EXPECT_EQ(final.strides, last ? (Strides{96, 32, 1, 8}) : (Strides{96, 32, 4, 1}));
+    double number = 0;
+    for (std::int64_t b = 0; b < 2; ++b)
+      for (std::int64_t h = 0; h < 3; ++h)
+        for (std::int64_t k = 0; k < 8; ++k)
+          for (std::int64_t v = 0; v < 4; ++v, ++number) {
+            EXPECT_EQ(valueAt(initial, {b, h, k, v}), host.initial.at("S").data[number]);
+            encode(DType::f32, &number, 1, at(final, {b, h, k, v}));
+          }
+    const HostTensor found = call.download().states.at("S");
+    for (std::size_t i = 0; i < found.data.size(); ++i)
+      ASSERT_EQ(found.data[i], double(i));
+  }
+}
+
 TEST_F(DeviceCalls, MemoryIsGivenBack) {
   Signature signature = signatureOf(plan);
   int before = fake->allocations;
@@ -210,7 +298,7 @@ TEST_F(DeviceCalls, TuningRejectsKernelsThatDoNothing) {
   options.limit = 1;
   EXPECT_THAT(errorOf([&] { tune(problem, 0, oracle, database, options); }),
               HasSubstr("a small call: output 'o' is off by inf of its RMS"));
-  EXPECT_EQ(asked, 3);
+  EXPECT_EQ(asked, 4);
   EXPECT_EQ(fake->launches, 2);
   std::vector<Trial> trials = database.trials(problem, deviceInfo(0));
   ASSERT_EQ(trials.size(), 1u);

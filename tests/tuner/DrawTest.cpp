@@ -25,6 +25,26 @@ TEST(Draw, ShapesAreThoseOfTheCall) {
   EXPECT_TRUE(draw(plan, signatureOf(plan), shape, {.initialStates = false}).initial.empty());
 }
 
+TEST(Draw, PackedSequencesHaveAStateEach) {
+  const Signature signature = signatureOf(plan, DType::bf16, 32, 48);
+  const HostCall call = draw(plan, signature, {1, 300, 4}, {.cuSeqlens = {0, 0, 7, 300}});
+  EXPECT_EQ(call.cuSeqlens, (std::vector<std::int64_t>{0, 0, 7, 300}));
+  EXPECT_EQ(call.sequences({1, 300, 4}), 3);
+  EXPECT_EQ(call.tensors.at("q").shape, (std::vector<std::int64_t>{1, 300, 4, 32}));
+  EXPECT_EQ(call.initial.at("S").shape, (std::vector<std::int64_t>{3, 4, 32, 48}));
+}
+
+TEST(Draw, PoolsHaveTheirOwnRows) {
+  const Signature signature = signatureOf(plan, DType::bf16, 32, 48);
+  const HostCall call = draw(plan, signature, shape, {.slots = {5, -1}, .pool = 9});
+  EXPECT_EQ(call.initial.at("S").shape[0], 9);
+  EXPECT_EQ(call.stateRows(shape), 9);
+  const HostCall small =
+      draw(plan, signature, shape, {.initialStates = false, .slots = {5, -1}, .pool = 9});
+  EXPECT_EQ(small.stateRows(shape), 6);
+  EXPECT_EQ(draw(plan, signature, shape, {.slots = {-1, -1}}).stateRows(shape), 0);
+}
+
 TEST(Draw, TheSameSeedGivesTheSameNumbers) {
   Signature signature = signatureOf(plan);
   HostCall a = draw(plan, signature, shape, {.seed = 7}),

@@ -42,7 +42,8 @@ std::string join(const std::vector<std::string>& words) {
 }
 
 constexpr const char* tileRule = " is no part of a tile; write c16,b64,v64,s2,k1,x1 (chunk, block, "
-                                 "blockV, stages, splitK, columns) and portable or sm_90a";
+                                 "blockV, stages, splitK, columns), n8 (segments; n0: as the "
+                                 "launch chooses) and portable or sm_90a";
 
 std::string quoted(const std::string& text) { return "'" + text + "'"; }
 
@@ -174,7 +175,7 @@ Family parseFamily(const std::string& text, const Plan& plan, long long tokens) 
 Tile parseTile(const std::string& text, const Tile& base) {
   Tile tile = base;
   if (!text.empty())
-    tile.form = Form::portable;
+    tile.form = Form::portable, tile.segments = 0;
   for (const std::string& part : split(text)) {
     if (part == name(Form::portable) || part == name(Form::sm90a) || part == name(Form::general)) {
       tile.form = formNamed(part);
@@ -188,9 +189,10 @@ Tile parseTile(const std::string& text, const Tile& base) {
                  : part[0] == 's' ? &tile.stages
                  : part[0] == 'k' ? &tile.splitK
                  : part[0] == 'x' ? &tile.columns
+                 : part[0] == 'n' ? &tile.segments
                                   : nullptr;
-    const bool isZeroChunk = part == "c0";
-    if (!field || (size == 0 && !isZeroChunk))
+    const bool mayBeZero = part == "c0" || part == "n0";
+    if (!field || (size == 0 && !mayBeZero))
       reject("--tile", text, quoted(part) + tileRule);
     *field = size;
   }

@@ -1,14 +1,18 @@
 #include "tools/lathe/Oracle.h"
 
+#include "tuner/Sequences.h"
+
 #include <algorithm>
 #include <memory>
 #include <thread>
 
 namespace lathe::tool {
 
-HostResult interpretCall(const CompiledVariant& variant, const std::map<std::string, int>& dims,
-                         const HostCall& call, const std::map<std::string, float>& constants,
-                         int chunk) {
+namespace {
+
+HostResult interpretAlone(const CompiledVariant& variant, const std::map<std::string, int>& dims,
+                          const HostCall& call, const std::map<std::string, float>& constants,
+                          int chunk) {
   Arguments arguments;
   arguments.dims = dims;
   for (const auto* tensors : {&call.tensors, &call.initial})
@@ -25,10 +29,20 @@ HostResult interpretCall(const CompiledVariant& variant, const std::map<std::str
   return result;
 }
 
+}  // namespace
+
+HostResult interpretCall(const CompiledVariant& variant, const std::map<std::string, int>& dims,
+                         const Shape& shape, const HostCall& call,
+                         const std::map<std::string, float>& constants, int chunk) {
+  return runSequences(variant.plan, dims, shape, call, [&](const HostCall& own) {
+    return interpretAlone(variant, dims, own, constants, chunk);
+  });
+}
+
 Oracle oracleOf(const CompiledVariant& variant) {
   auto kept = std::make_shared<const CompiledVariant>(variant);
-  return [kept](const Plan&, const Signature& signature, const Shape&, const HostCall& call) {
-    return interpretCall(*kept, signature.dims, call, {}, 0);
+  return [kept](const Plan&, const Signature& signature, const Shape& shape, const HostCall& call) {
+    return interpretCall(*kept, signature.dims, shape, call, {}, 0);
   };
 }
 

@@ -7,10 +7,11 @@
 namespace lathe::tool {
 
 /// What a call computes, in double precision over all cores: token by token where `chunk` is 0,
-/// else in the chunk form. Throws std::invalid_argument as the interpreter does.
+/// else in the chunk form; packed sequences one by one. Throws std::invalid_argument as the
+/// interpreter does.
 HostResult interpretCall(const CompiledVariant& variant, const std::map<std::string, int>& dims,
-                         const HostCall& call, const std::map<std::string, float>& constants,
-                         int chunk);
+                         const Shape& shape, const HostCall& call,
+                         const std::map<std::string, float>& constants, int chunk);
 
 /// Holds a copy of the variant.
 Oracle oracleOf(const CompiledVariant& variant);

@@ -7,6 +7,7 @@
 #include "tools/lathe/Oracle.h"
 #include "tools/lathe/SpecFile.h"
 #include "tools/lathe/Tensors.h"
+#include "tuner/Sequences.h"
 #include "tuner/Verify.h"
 
 #include <chrono>
@@ -111,11 +112,20 @@ const char* originText(ChoiceOrigin origin) {
   return "";
 }
 
+/// What a kernel is chosen by: as many sequences as there are, of the longest's tokens.
+Shape shapeOfSequences(const FileCall& file) {
+  Shape shape{file.host.sequences(file.shape), 0, file.shape.heads};
+  for (std::int64_t i = 0; i < shape.batch; ++i)
+    shape.tokens = std::max(shape.tokens, sequenceAt(file.host, file.shape, i).tokens);
+  return shape;
+}
+
 HostResult runOnGpu(const Plan& plan, const Signature& signature, const FileCall& file,
                     const RunOptions& options, int ordinal) {
   const DeviceInfo gpu = deviceInfo(ordinal);
-  const Problem problem{&plan, parseFamily(options.kernel.family, plan, file.shape.tokens),
-                        signature, file.shape};
+  const Shape shape = shapeOfSequences(file);
+  const Problem problem{&plan, parseFamily(options.kernel.family, plan, shape.tokens), signature,
+                        shape};
   const Choice choice = choose(problem, gpu, Database());
   const Tile tile = parseTile(options.kernel.tile, choice.tile);
   say("device", gpu.name + " (" + gpu.limits.arch + "), " + name(signature.compute));
@@ -129,13 +139,12 @@ HostResult runOnGpu(const Plan& plan, const Signature& signature, const FileCall
   cuda::ContextScope scope(ordinal);
   Placement placement(options.layout == "bhtd" ? Layout::bhtd : Layout::bthd);
   placement.device = ordinal;
-  const DeviceCall device(plan, signature, file.shape, file.host, placement);
-  Call call = device.call();
-  call.constants = file.constants;
+  DeviceCall device(plan, signature, file.shape, file.host, placement);
+  const LaunchPlan bound = device.bind(kernel.binder(), file.constants);
   const Stream stream;
   const Event begin, end;
   begin.record(stream);
-  kernel.launch(call, stream);
+  kernel.launch(bound, stream);
   end.record(stream);
   stream.synchronize();
   say("run", timeText(end.since(begin) * 1e-3) + " on the GPU, the first launch");
@@ -144,7 +153,8 @@ HostResult runOnGpu(const Plan& plan, const Signature& signature, const FileCall
 
 HostResult runInterpreter(const CompiledVariant& variant, const FileCall& file, int chunk) {
   const Clock clock;
-  HostResult result = interpretCall(variant, file.dims, file.host, file.constants, chunk);
+  HostResult result =
+      interpretCall(variant, file.dims, file.shape, file.host, file.constants, chunk);
   say("device", "CPU, the interpreter in double precision, " +
                     (chunk == 0 ? "token by token" : "in chunks of " + std::to_string(chunk)));
   say("run", timeText(clock.seconds()));
@@ -184,8 +194,8 @@ bool compareForms(const CompiledVariant& variant, const FileCall& file, const Ho
                   int chunk) {
   constexpr int usualChunk = 64;
   constexpr double rounding = 1e-12;
-  const HostResult expected =
-      interpretCall(variant, file.dims, file.host, file.constants, chunk == 0 ? usualChunk : 0);
+  const HostResult expected = interpretCall(variant, file.dims, file.shape, file.host,
+                                            file.constants, chunk == 0 ? usualChunk : 0);
   return compare(result, expected, chunk == 0 ? "the chunk form" : "the token form",
                  [](const std::string&) { return rounding; });
 }
@@ -199,7 +209,8 @@ bool check(const CompiledVariant& variant, const Signature& signature, const Fil
     say("check", "nothing to compare with: the variant has no chunk form");
     return true;
   }
-  const HostResult expected = interpretCall(variant, file.dims, file.host, file.constants, 0);
+  const HostResult expected =
+      interpretCall(variant, file.dims, file.shape, file.host, file.constants, 0);
   return compare(result, expected, "the interpreter", [&](const std::string& tensor) {
     return device.kind == Device::Kind::gpu ? tolerance(variant.plan, signature, tensor)
                                             : toleranceOnCpu(variant.plan, signature, tensor);
@@ -247,7 +258,9 @@ void addRun(CLI::App& app, Action& action) {
       "  lathe run gla --input x.npz --output y.npz --check\n"
       "  lathe run gla --input x.npz --output y.npz --device cuda:0 --dtype bf16\n"
       "Arrays carry the names of the spec: inputs [B,T,H,dims], params [H,dims], initial states\n"
-      "[B,H,dims] (missing: zero), consts without axes (missing: as the spec says). The output\n"
+      "[B,H,dims] (missing: zero), consts without axes (missing: as the spec says). Integers\n"
+      "cu_seqlens [N+1] pack N sequences into the T of B=1, whose states are [N,H,dims]. The "
+      "output\n"
       "holds the outputs and, under their own names, the final states, which continue as the\n"
       "initial states of a next run: in float32, and in float64 from the interpreter where all\n"
       "inputs are. --device cpu compiles the variant for this processor, in fp32; interpreter "

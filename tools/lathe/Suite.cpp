@@ -120,8 +120,8 @@ BenchRow measure(const BenchCase& benchCase, const CompiledVariant& variant,
   Placement placement;
   placement.inPlace = isStep;
   placement.device = gpu.ordinal;
-  const DeviceCall device(plan, signature, benchCase.shape, host, placement);
-  const LaunchPlan bound = kernel.binder().bind(device.call());
+  DeviceCall device(plan, signature, benchCase.shape, host, placement);
+  const LaunchPlan bound = device.bind(kernel.binder());
   const Stopwatch stopwatch(gpu);
   const auto launch = [&](cuda::StreamHandle stream) { kernel.launch(bound, stream); };
   stopwatch.warmUp(launch);

@@ -26,7 +26,9 @@ Array swapped(const Array& from) {
   return to;
 }
 
-std::vector<std::string> axesOf(const Operand& operand, Layout layout) {
+constexpr const char* packing = "cu_seqlens";
+
+std::vector<std::string> axesOf(const Operand& operand, Layout layout, bool isPacked) {
   std::vector<std::string> axes;
   switch (operand.kind) {
   case Operand::Kind::input:
@@ -38,7 +40,7 @@ std::vector<std::string> axesOf(const Operand& operand, Layout layout) {
     axes = {"H"};
     break;
   case Operand::Kind::state:
-    axes = {"B", "H"};
+    axes = {isPacked ? "sequences" : "B", "H"};
     break;
   case Operand::Kind::constant:
     return {};
@@ -62,9 +64,14 @@ public:
       : plan(plan), arrays(arrays), layout(layout) {}
 
   FileCall read() {
+    isPacked = arrays.contains(packing) && !isOperand(packing);
     rejectUnknown();
+    if (isPacked)
+      sizes["sequences"] = takeSequences(arrays.at(packing));
     for (const Operand& operand : plan.operands)
       take(operand);
+    if (isPacked)
+      checkSequences();
     call.shape = {sizeOf("B"), sizeOf("T"), heads};
     for (const std::string& dim : plan.dims)
       if (sizes.contains(dim))
@@ -80,13 +87,39 @@ private:
     for (const Operand& operand : plan.operands)
       if (operand.kind != Operand::Kind::output)
         known += (known.empty() ? "" : ", ") + operand.name;
-    for (const auto& [name, array] : arrays) {
-      const auto isThis = [&](const Operand& operand) {
-        return operand.name == name && operand.kind != Operand::Kind::output;
-      };
-      if (std::none_of(plan.operands.begin(), plan.operands.end(), isThis))
+    for (const auto& [name, array] : arrays)
+      if (!isOperand(name) && name != packing)
         reject(name, known);
-    }
+  }
+
+  /// Whether an array of this name is read as one of the variant's own.
+  bool isOperand(const std::string& name) const {
+    return std::any_of(plan.operands.begin(), plan.operands.end(), [&](const Operand& operand) {
+      return operand.name == name && operand.kind != Operand::Kind::output;
+    });
+  }
+
+  /// How many sequences there are.
+  std::int64_t takeSequences(const Array& array) {
+    const std::string what = std::string("'") + packing + "' has ";
+    if (array.shape.size() != 1 || array.shape[0] < 1)
+      throw Error(what + "shape " + toString(array.shape) + "; expected is [sequences + 1]");
+    if (array.descr != "<i4" && array.descr != "<i8")
+      throw Error(what + "dtype '" + array.descr + "'; it must be int32 or int64");
+    call.host.cuSeqlens.assign(array.data.begin(), array.data.end());
+    return array.shape[0] - 1;
+  }
+
+  void checkSequences() const {
+    const std::vector<std::int64_t>& starts = call.host.cuSeqlens;
+    if (sizeOf("B") != 1)
+      throw Error("the inputs have B=" + std::to_string(sizeOf("B")) + "; with " + packing +
+                  " it must be 1, as sequences follow each other on the axis T");
+    if (starts.front() != 0 || starts.back() != sizeOf("T") ||
+        !std::is_sorted(starts.begin(), starts.end()))
+      throw Error(std::string("'") + packing + "' is " + toString(starts) +
+                  "; it must begin with 0, never fall, and end with the number of tokens, T=" +
+                  std::to_string(sizeOf("T")));
   }
 
   [[noreturn]] void reject(const std::string& name, const std::string& known) const {
@@ -102,7 +135,7 @@ private:
       if (operand.kind == Operand::Kind::state || operand.kind == Operand::Kind::constant)
         return;
       throw Error("the input lacks '" + operand.name + "', of shape " +
-                  join(axesOf(operand, layout)));
+                  join(axesOf(operand, layout, isPacked)));
     }
     const Array& array = found->second;
     checkShape(operand, array);
@@ -126,7 +159,7 @@ private:
   }
 
   void checkShape(const Operand& operand, const Array& array) {
-    const std::vector<std::string> axes = axesOf(operand, layout);
+    const std::vector<std::string> axes = axesOf(operand, layout, isPacked);
     bool fits = axes.size() == array.shape.size();
     for (std::size_t i = 0; fits && i < axes.size(); ++i) {
       if (axes[i] == "H")
@@ -177,6 +210,7 @@ private:
   std::map<std::string, std::int64_t> sizes;
   std::int64_t heads = 0;
   int inputs = 0;
+  bool isPacked = false;
 };
 
 }  // namespace

@@ -22,8 +22,9 @@ struct FileCall {
 
 /// The arrays by the names of the spec: inputs [B,T,H,dims] or, with Layout::bhtd, [B,H,T,dims];
 /// params [H,dims]; states, which may be missing, [B,H,dims]; consts, which may be missing, without
-/// axes. Throws Error, with the name and the shape that would be accepted, for what is missing,
-/// unknown or of another shape.
+/// axes. An array `cu_seqlens` [N+1] of integers packs N sequences into the tokens of B=1; states
+/// are [N,H,dims] then. Throws Error, with the name and the shape that would be accepted, for what
+/// is missing, unknown or of another shape.
 FileCall callOf(const Plan& plan, const Arrays& arrays, Layout layout);
 
 /// Outputs and final states under their names, an output in `layout`; `descr` is their dtype.

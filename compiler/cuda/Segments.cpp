@@ -1,0 +1,49 @@
+#include "compiler/cuda/Segments.h"
+
+#include <algorithm>
+
+namespace lathe {
+
+// Of the time in which a block walks a chunk; measured on an H200 at K = V = 128.
+static constexpr double joinStart = 2, joinSegment = 0.3;
+
+double segmentedTime(std::int64_t heads, std::int64_t chunks, int segments, int multiprocessors) {
+  auto waves = double((heads * segments + multiprocessors - 1) / multiprocessors);
+  if (segments == 1)
+    return waves * double(chunks);
+  // Of the longest segment: templates/kernels/segments.cuh.
+  double walk = 2.0 * double(chunks) / (2 * segments + 1);
+  return waves * (1.5 * walk + joinStart + joinSegment * segments);
+}
+
+int segmentsFor(const Segmenting& segmenting, std::int64_t heads, std::int64_t tokens,
+                int multiprocessors) {
+  if (segmenting.chunk == 0 || heads == 0)
+    return 1;
+  std::int64_t chunks = (tokens + segmenting.chunk - 1) / segmenting.chunk;
+  std::int64_t limit = std::min({std::int64_t(maxSegments), chunks, maxSegmentBlocks / heads});
+  if (segmenting.most > 0)
+    return int(std::max<std::int64_t>(1, std::min<std::int64_t>(limit, segmenting.most)));
+  constexpr int mostWaves = 4;
+  int best = 1;
+  double least = segmentedTime(heads, chunks, 1, multiprocessors);
+  for (int waves = 1; waves <= mostWaves; ++waves) {
+    std::int64_t segments = std::min(limit, std::int64_t(waves) * multiprocessors / heads);
+    if (segments <= best)
+      continue;
+    double time = segmentedTime(heads, chunks, int(segments), multiprocessors);
+    if (time < least) {
+      least = time;
+      best = int(segments);
+    }
+  }
+  return best;
+}
+
+std::size_t workspaceBytes(const Segmenting& segmenting, std::int64_t heads, int segments) {
+  if (segments <= 1)
+    return 0;
+  return workspaceHead + std::size_t(heads) * segments * segmenting.roomBytes;
+}
+
+}  // namespace lathe

@@ -1,0 +1,148 @@
+// A sequence in segments that run at the same time, in one launch.
+//
+// Every segment but the last first sweeps its chunks, the last one first, for the state that they
+// make of zero, and shares it. Then it joins the states of the segments before it, in their order,
+// into the state at its own start, and walks its chunks forward. So the walk begins with the keys
+// and values that the sweep read last, which are still in L2. Segments have the smaller block index
+// the earlier they are, and wait for smaller ones only: they need not all be resident.
+
+/// The part of a sequence that one block has, in rounds of one chunk: the sweep, then the walk.
+struct Segment {
+  int index, count;   ///< count is that of the launch: later segments may have no chunks.
+  int first, chunks;  ///< The chunks of the sequence that it walks.
+  int swept;          ///< Rounds of the sweep.
+
+  __device__ __forceinline__ Segment(int index, int count, int total) : index(index), count(count) {
+    // A sweep takes half the time of a walk, so the last segment walks half as many chunks more.
+    int part = 2 * total / (2 * count + 1);
+    if (2 * (total - part * (count - 1)) > 3 * (part + 1))
+      ++part;
+    first = min(index * part, total);
+    chunks = last() ? total - first : min(part, total - first);
+    swept = last() ? 0 : chunks;
+  }
+
+  __device__ __forceinline__ bool last() const { return index + 1 == count; }
+  __device__ __forceinline__ int rounds() const { return swept + chunks; }
+  __device__ __forceinline__ int chunk(int round) const {
+    return first + (round < swept ? swept - 1 - round : round - swept);
+  }
+};
+
+/// What the segments of one head and tile tell each other through the workspace: at its start a
+/// counter for each block, behind kHeadBytes a room for each (compiler/cuda/Segments.h). WARPS
+/// warps hold a state, PANELS * 32 numbers a thread, which a thread passes to the same thread of
+/// others; OTHERS pass on a vector of LENGTH numbers.
+template <int WARPS, int PANELS, int OTHERS, int LENGTH> struct SegmentStates {
+  static constexpr int kHeadBytes = 65536, kThreads = WARPS * 32, kPieces = PANELS * 4;
+  static constexpr int kSharers = WARPS + OTHERS;
+  static constexpr int kVectorOffset = kThreads * kPieces * 16 + 128;
+  static constexpr int kRoomBytes = kVectorOffset + LENGTH * 4;
+
+  const Segment& segment;
+  char* const workspace;
+  const int unit;          ///< Which head and tile.
+  const int thread, lane;  ///< thread: among those that hold the state.
+
+  __device__ __forceinline__ Counter counter(int index) const {
+    return {reinterpret_cast<uint32*>(workspace) + unit * segment.count + index};
+  }
+  /// How many warps of a segment have shared their state.
+  __device__ __forceinline__ Counter shared(int index) const { return counter(index); }
+  /// How many warps have read all that others wrote; the last segment shares nothing.
+  __device__ __forceinline__ Counter finished() const { return counter(segment.count - 1); }
+  __device__ __forceinline__ char* room(int index) const {
+    return workspace + kHeadBytes + (int64(unit) * segment.count + index) * kRoomBytes;
+  }
+  __device__ __forceinline__ float* decay(int index) const {
+    return reinterpret_cast<float*>(room(index) + kThreads * kPieces * 16);
+  }
+  __device__ __forceinline__ float* vector(int index) const {
+    return reinterpret_cast<float*>(room(index) + kVectorOffset);
+  }
+  /// What this warp shares is written.
+  __device__ __forceinline__ void publish() const {
+    __syncwarp();
+    if (lane == 0)
+      shared(segment.index).add();
+  }
+
+  /// Shares the state that the segment makes of zero, rounded to bf16, and the decay over it.
+  __device__ __forceinline__ void share(const float (&state)[PANELS][8][4], float total) const {
+    char* piece = room(segment.index) + thread * 16;
+#pragma unroll
+    for (int i = 0; i < kPieces; ++i, piece += kThreads * 16) {
+      const float(&x)[4] = state[i / 4][i % 4 * 2], (&y)[4] = state[i / 4][i % 4 * 2 + 1];
+      storeGlobal16(piece, make_uint4(pack<bf16>(x[0], x[1]), pack<bf16>(x[2], x[3]),
+                                      pack<bf16>(y[0], y[1]), pack<bf16>(y[2], y[3])));
+    }
+    if (thread == 0)
+      *decay(segment.index) = total;
+    publish();
+  }
+
+  /// Half of what one thread shares: two of them and a state of four panels still find room.
+  struct Half {
+    static constexpr int kPieces = SegmentStates::kPieces / 2;
+    uint4 x[kPieces];
+
+    __device__ __forceinline__ void load(const char* piece) {
+#pragma unroll
+      for (int i = 0; i < kPieces; ++i)
+        x[i] = loadFresh16(piece + i * kThreads * 16);
+    }
+    /// A later state from an earlier one, and what the segment between them makes of zero.
+    __device__ __forceinline__ void advance(float (&state)[PANELS][8][4], int first,
+                                            float total) const {
+#pragma unroll
+      for (int i = 0; i < kPieces; ++i) {
+        const uint32 words[4] = {x[i].x, x[i].y, x[i].z, x[i].w};
+#pragma unroll
+        for (int e = 0; e < 8; ++e) {
+          float& s = state[(first + i) / 4][(first + i) % 4 * 2 + e / 4][e % 4];
+          s = s * total + toFloat(bf16{uint16(words[e / 2] >> e % 2 * 16)});
+        }
+      }
+    }
+  };
+
+  /// Takes the state from the start of the sequence to that of the segment.
+  __device__ __forceinline__ void join(float (&state)[PANELS][8][4]) const {
+    constexpr int kHalf = Half::kPieces * kThreads * 16;
+    for (int index = 0; index < segment.index; ++index)
+      shared(index).waitFor(kSharers);
+    Half low, high;
+    low.load(room(0) + thread * 16);
+#pragma unroll 1
+    for (int index = 0; index < segment.index; ++index) {
+      float total = loadFresh(decay(index));
+      high.load(room(index) + kHalf + thread * 16);
+      low.advance(state, 0, total);
+      if (index + 1 < segment.index)
+        low.load(room(index + 1) + thread * 16);
+      high.advance(state, Half::kPieces, total);
+    }
+  }
+
+  /// Tells the last segment that this one has read all that it starts from.
+  __device__ __forceinline__ void leave() const {
+    __syncwarp();
+    if (lane == 0)
+      finished().add();
+  }
+
+  /// The last segment waits until the others have read what it may overwrite: the state that the
+  /// sequence starts from, where the final one takes its place.
+  __device__ __forceinline__ void awaitOthers() const {
+    finished().waitFor((segment.count - 1) * kSharers);
+  }
+
+  /// The last of the last segment's warps zeroes the counters of its head and tile for the launches
+  /// to come.
+  __device__ __forceinline__ void close() const {
+    __syncwarp();
+    if (lane == 0 && finished().add() + 1 == segment.count * kSharers)
+      for (int index = 0; index < segment.count; ++index)
+        *counter(index).address = 0;
+  }
+};
