@@ -28,12 +28,14 @@ inline Plan planOf(const std::string& text, const std::string& name) {
   return variants.front().plan;
 }
 
-inline Plan libraryPlan(const std::string& name) {
+inline std::string libraryText(const std::string& name) {
   std::ifstream file(std::string(LATHE_SOURCE_DIR) + "/variants/" + name + ".lathe");
   std::stringstream text;
   text << file.rdbuf();
-  return planOf(text.str(), name);
+  return text.str();
 }
+
+inline Plan libraryPlan(const std::string& name) { return planOf(libraryText(name), name); }
 
 /// Inputs and outputs of `dtype`, params and states in fp32.
 inline Signature signatureOf(const Plan& plan, int k, int v, DType dtype = DType::bf16) {
