@@ -119,12 +119,12 @@ KernelSource emitGeneral(const Plan& plan, Family family, const Signature& signa
       kernel.sharedStates.push_back(state);
   Text variant;
   variant.line("struct Variant {");
-  for (auto [name, value] : std::map<std::string, int>{{"kTiles", kernel.tilesPerHead},
-                                                       {"kThreads", kernel.threads},
-                                                       {"kWarps", kernel.threads / 32},
-                                                       {"kBlockV", tile.blockV},
-                                                       {"kSplit", tile.splitK},
-                                                       {"kColumns", tile.columns}})
+  for (const auto& [name, value] : std::map<std::string, int>{{"kTiles", kernel.tilesPerHead},
+                                                              {"kThreads", kernel.threads},
+                                                              {"kWarps", kernel.threads / 32},
+                                                              {"kBlockV", tile.blockV},
+                                                              {"kSplit", tile.splitK},
+                                                              {"kColumns", tile.columns}})
     variant.line("  static constexpr int ", name, " = ", value, ";");
   writeClearOutputs(variant, general);
   writeRecord(variant, general);

@@ -16,10 +16,11 @@ KernelSource emitGeneral(const Plan& plan, Family family, const Signature& signa
 KernelSource emitTokens(const Plan& plan, Family family, const Signature& signature,
                         const Tile& tile);
 
-/// Its tiles for a device with so much shared memory a block, and the registers that one needs.
+/// Its tiles for a device with so much shared memory a block, and the numbers of states that a
+/// thread holds.
 std::vector<Tile> generalTiles(const Plan& plan, Family family, const Signature& signature,
                                std::size_t sharedBytes);
-int generalRegisters(const Plan& plan, const Signature& signature, const Tile& tile);
+int generalHeld(const Plan& plan, const Signature& signature, const Tile& tile);
 
 /// The key and value dimension of the sequential program, or the sentence that says why only
 /// the general form runs it.

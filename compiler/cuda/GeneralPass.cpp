@@ -99,7 +99,7 @@ void SweepWriter::writePass(Text& text, const Group& group, int tokens) {
     }
   }
   auto start = [&](What what, const std::string& length) {
-    for (auto [index, sum] : sums)
+    for (const auto& [index, sum] : sums)
       if (items.items[index].what == what) {
         text.line("          float ", sum, "[", length, "];");
         text.line("#pragma unroll");
@@ -145,14 +145,14 @@ void SweepWriter::writePass(Text& text, const Group& group, int tokens) {
   text.line("          }\n          }");
   if (tokens > 1)
     text.line("          }");
-  for (auto [index, sum] : sums) {
+  for (const auto& [index, sum] : sums) {
     const int value = items.items[index].value;
     if (items.items[index].what == What::value)
       text.line("          storeSums<H, ", isLargest(value) ? "true" : "false", ">(", sum, ", v",
                 value, " + r * ", pitch(value), ", ", pitch(value), ", column, ", width, ", at);");
   }
   text.line("          }");
-  for (auto [index, sum] : sums)
+  for (const auto& [index, sum] : sums)
     if (items.items[index].what == What::partial)
       finishChannels(text, items.items[index].value, sum, isRagged);
   text.line("        }");

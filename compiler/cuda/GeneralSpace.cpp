@@ -48,14 +48,13 @@ int GeneralKernel::heldRegisters() const {
 int generalBlocks(const GeneralKernel& kernel, Family family) {
   if (family != Family::step)
     return 1;
-  constexpr int others = 64, file = 65536, granule = 8;
+  constexpr int others = 112, file = 65536, granule = 8;
   const int registers = (kernel.heldRegisters() + others + granule - 1) / granule * granule;
   return std::clamp(file / (registers * kernel.threads()), 1, 16);
 }
 
-int generalRegisters(const Plan& plan, const Signature& signature, const Tile& tile) {
-  constexpr int others = 48;
-  return GeneralKernel(plan, signature, tile).heldRegisters() + others;
+int generalHeld(const Plan& plan, const Signature& signature, const Tile& tile) {
+  return GeneralKernel(plan, signature, tile).heldRegisters();
 }
 
 std::vector<Tile> generalTiles(const Plan& plan, Family family, const Signature& signature,

@@ -216,7 +216,7 @@ void SweepWriter::writeToken(Text& text) const {
 /// A loop without barriers. A pass takes several tokens at a time, so that their sums go through
 /// the lanes together.
 void SweepWriter::writeTokenLoop(Text& text, const Group& group) {
-  const int together = std::min(8, 16 / kernel.tile.columns);
+  constexpr int together = 4;
   text.line("      {\n      int r = 0;");
   if (group.how == Item::How::pass && kernel.tile.block >= 2 * together) {
     text.line("#pragma unroll 1");

@@ -98,6 +98,7 @@ std::string SweepWriter::reduction(Scope& scope, int index) {
   const std::string sum = name(), along = name();
   scope.text.line("          float ", sum, " = ", isLargest(index) ? literal(-INFINITY) : "0.0f",
                   ";");
+  scope.text.line("#pragma unroll 4");
   scope.text.line("          for (int ", along, " = 0; ", along, " < ", kernel.held(value.name),
                   "; ++", along, ") {");
   Scope inner = scope;
@@ -177,8 +178,11 @@ std::string SweepWriter::condition(const Scope& scope, const Dims& dims) const {
     auto limit = scope.limits.find(dim);
     if (limit == scope.limits.end())
       continue;
-    all += (all.empty() ? "" : " && ") + std::string(dim == kernel.spread ? "firstColumn + " : "") +
-           scope.at.at(dim) + " < " + std::to_string(limit->second);
+    if (!all.empty())
+      all += " && ";
+    if (dim == kernel.spread)
+      all += "firstColumn + ";
+    all += scope.at.at(dim) + " < " + std::to_string(limit->second);
   }
   return all;
 }

@@ -93,7 +93,7 @@ int Graph::lowerRecurrence(const Recurrence& recurrence, int state) {
       found->second = map(Op::add, {found->second, decay}, values[decay].dims);
   }
   int sum = state;
-  for (auto [over, logDecay] : logDecays)
+  for (const auto& [over, logDecay] : logDecays)
     sum = map(Op::multiply, {map(Op::exp, {logDecay}, over), sum}, dims);
   for (const Recurrence::Rank1& term : recurrence.rank1) {
     int left = lowered[term.left], right = lowered[term.right];

@@ -133,20 +133,29 @@ Cost tokenCost(const Plan& plan, Family family, const Signature& signature, cons
   return cost;
 }
 
-/// Every thread walks its registers of the states for every token; a step is bound by the memory of
-/// the states.
+/// Every thread walks its registers of the states for every token, with little to hide what a token
+/// waits for; a step is bound by the memory of the states. The order is that of an H200, of gsa
+/// with dims of 64 (docs/performance.md).
 Cost generalCost(const Plan& plan, Family family, const Signature& signature, const Tile& tile,
                  const KernelSource& kernel, const Device& device, long long batchHeads) {
-  constexpr double perElement = 6, exchange = 400, barriers = 6000, narrow = 4;
+  constexpr double perElement = 6, others = 60, perRow = 30, wait = 400, waitElement = 8,
+                   barriers = 6000, narrow = 4;
+  constexpr int mostOfStep = 120;  // beside the state, on any architecture
+  const int held = cuda::generalHeld(plan, signature, tile);
+  const bool isStep = family == Family::step;
   Cost cost;
-  cost.registers = cuda::generalRegisters(plan, signature, tile);
+  cost.registers = held + (isStep ? 48 : 96);
   Occupancy fit = occupancy(kernel, std::min(cost.registers, 255), device, batchHeads);
-  double work = perElement * cost.registers;
-  double latency = work + exchange + barriers / tile.block;
-  double throughput = fit.resident * kernel.threads / 128.0 * work;
-  if (family == Family::step)
+  double work = perElement * (isStep ? cost.registers : held) + others;
+  double latency = wait + waitElement * held + barriers / tile.block;
+  // What is no state's is computed once for each block of a head, and lies in shared memory.
+  double rows = isStep ? 0 : perRow * double(kernel.sharedBytes) / sizeof(float) / tile.block;
+  double throughput = fit.resident * (kernel.threads * work + rows) / 128.0;
+  if (isStep)
     throughput *= 1 + narrow / std::min(tile.blockV, 32);
   cost.cycles = fit.waves * std::max(latency, throughput);
+  if (isStep)
+    cost.registers = held + mostOfStep;
   return cost;
 }
 
