@@ -50,7 +50,7 @@ Binder::Binder(const Plan& plan, const KernelSource& source, const Signature& gi
       sharedBytes(unsigned(source.sharedBytes)), tiles(source.tilesPerHead),
       headsOfBlock(source.headsOfBlock),
       multiprocessors(multiprocessors ? multiprocessors : multiprocessorsOf(source)),
-      segmenting(source.segmenting), copies(source.copies) {
+      segmenting(source.segmenting), copies(source.copies), tokenBytes(source.tokenBytes) {
   const Signature signature = completed(plan, given);
   for (const KernelSource::Slot& slot : source.tensors) {
     expected.push_back(binding::slotOf(plan, slot, signature));
@@ -88,6 +88,10 @@ LaunchPlan Binder::bind(std::span<const TensorView> given, std::span<const float
   plan.grid = binding::gridOf(sizes, tiles) / headsOfBlock;
   const int segments = segmentsFor(segmenting, plan.grid, sizes.usualTokens(), multiprocessors);
   plan.workspaceBytes = workspaceBytes(segmenting, plan.grid, segments);
+  if (tokenBytes > 0) {
+    const std::int64_t rows = sizes.isPacked ? sizes.tokens : sizes.batch * sizes.tokens;
+    plan.workspaceBytes = workspaceHead + tokenBytes * std::size_t(sizes.heads * tiles * rows);
+  }
   plan.grid *= unsigned(segments);
   plan.threads = threads;
   plan.sharedBytes = sharedBytes;

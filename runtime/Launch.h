@@ -151,6 +151,7 @@ private:
   int tiles, headsOfBlock, multiprocessors;
   Segmenting segmenting;
   std::vector<BoxCopy> copies;
+  std::size_t tokenBytes;
 };
 
 /// Binds one call once.

@@ -138,10 +138,7 @@ void from_json(const json& in, Tile& tile) {
   in.at("columns").get_to(tile.columns);
   // Records of before there were forms and segments have none.
   tile.segments = in.value("segments", 0);
-  const std::string form = in.value("form", name(Form::portable));
-  if (form != name(Form::portable) && form != name(Form::sm90a))
-    throw std::invalid_argument("a tile's form is '" + form + "'; it must be portable or sm_90a");
-  tile.form = form == name(Form::sm90a) ? Form::sm90a : Form::portable;
+  tile.form = formNamed(in.value("form", name(Form::portable)));
 }
 
 void to_json(json& out, const Trial& trial) {

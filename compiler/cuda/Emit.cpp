@@ -8,16 +8,21 @@ namespace lathe {
 
 KernelSource emit(const Plan& plan, Family family, const Signature& signature, const Tile& tile) {
   cuda::checkSignature(plan, signature);
-  if (tile.form != Form::portable && family != Family::scan)
-    throw std::invalid_argument(std::string(name(family)) + " of '" + plan.variant +
-                                "' with tile " + toString(tile) + ": only a scan has a form for " +
-                                name(tile.form));
-  if (tile.segments != 0 && tile.form == Form::portable)
+  const bool isScan = family == Family::scan;
+  if (tile.form != Form::portable && isScan != (tile.form == Form::sm90a))
+    throw std::invalid_argument(
+        std::string(name(family)) + " of '" + plan.variant + "' with tile " + toString(tile) +
+        ": " +
+        (isScan ? "only step and sequential have a form for " : "only a scan has a form for ") +
+        (isScan ? "plans of any shape" : name(tile.form)));
+  if (tile.segments != 0 && tile.form != Form::sm90a)
     throw std::invalid_argument(std::string(name(family)) + " of '" + plan.variant +
                                 "' with tile " + toString(tile) +
                                 ": only the form for sm_90a has segments");
-  return family == Family::scan ? cuda::emitScan(plan, signature, tile)
-                                : cuda::emitTokens(plan, family, signature, tile);
+  if (tile.form == Form::general)
+    return cuda::emitGeneral(plan, family, signature, tile);
+  return isScan ? cuda::emitScan(plan, signature, tile)
+                : cuda::emitTokens(plan, family, signature, tile);
 }
 
 namespace cuda {
@@ -26,8 +31,12 @@ void checkSignature(const Plan& plan, const Signature& signature) {
   if (!plan.noKernel.empty())
     throw std::invalid_argument("variant '" + plan.variant +
                                 "' has no GPU kernel yet: " + plan.noKernel);
-  constexpr int maxDim = 256;
+  constexpr int maxPlain = 256, maxDerived = 1 << 13;
   for (const std::string& dim : plan.dims) {
+    const bool isDerived =
+        std::any_of(plan.rules.derived.begin(), plan.rules.derived.end(),
+                    [&](const DerivedDim& derived) { return derived.dim == dim; });
+    const int maxDim = isDerived ? maxDerived : maxPlain;
     auto found = signature.dims.find(dim);
     if (found == signature.dims.end())
       throw std::invalid_argument("variant '" + plan.variant + "' needs a size for its dimension " +

@@ -28,6 +28,9 @@ void TokenEmitter::check() const {
   TokenAxes found = tokenAxes(plan, analysis);
   if (!found.refusal.empty())
     refuse(found.refusal);
+  for (const std::string& name : {axes.key, axes.value})
+    if (dim(name) > 256)
+      refuse(name + " = " + std::to_string(dim(name)) + " is more than 256");
   bool power = tile.splitK > 0 && tile.splitK <= 32 && (tile.splitK & (tile.splitK - 1)) == 0;
   if (!power)
     refuse("splitK must be a power of two up to 32");

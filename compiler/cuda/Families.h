@@ -10,11 +10,20 @@ namespace lathe::cuda {
 KernelSource emitScan(const Plan& plan, const Signature& signature, const Tile& tile);
 /// The form of the scan family that only sm_90a runs.
 KernelSource emitHopperScan(const Plan& plan, const Signature& signature, const Tile& tile);
+/// The form of step and sequential that runs any plan.
+KernelSource emitGeneral(const Plan& plan, Family family, const Signature& signature,
+                         const Tile& tile);
 KernelSource emitTokens(const Plan& plan, Family family, const Signature& signature,
                         const Tile& tile);
 
-/// The key and value dimension of the sequential program, or the sentence that says why no kernel
-/// can run it.
+/// Its tiles for a device with so much shared memory a block, and the numbers of states that a
+/// thread holds.
+std::vector<Tile> generalTiles(const Plan& plan, Family family, const Signature& signature,
+                               std::size_t sharedBytes);
+int generalHeld(const Plan& plan, const Signature& signature, const Tile& tile);
+
+/// The key and value dimension of the sequential program, or the sentence that says why only
+/// the general form runs it.
 struct TokenAxes {
   Axes axes;
   std::string refusal;

@@ -20,7 +20,25 @@ const char* name(DType dtype) {
 
 int bytes(DType dtype) { return dtype == DType::f32 ? 4 : 2; }
 
-const char* name(Form form) { return form == Form::sm90a ? "sm_90a" : "portable"; }
+const char* name(Form form) {
+  switch (form) {
+  case Form::portable:
+    return "portable";
+  case Form::sm90a:
+    return "sm_90a";
+  case Form::general:
+    return "general";
+  }
+  return "unknown";
+}
+
+Form formNamed(const std::string& text) {
+  for (Form form : {Form::portable, Form::sm90a, Form::general})
+    if (text == name(form))
+      return form;
+  throw std::invalid_argument("a tile's form is '" + text +
+                              "'; it must be portable, sm_90a or general");
+}
 
 std::string toString(const Tile& tile) {
   return "c" + std::to_string(tile.chunk) + " b" + std::to_string(tile.block) + " v" +

@@ -25,10 +25,13 @@ struct Signature {
   std::vector<DType> dtypes;  ///< One for each of Plan::operands (constants: ignored).
 };
 
-/// The form of a family's kernel: the portable one (sm_80 and up), or one for sm_90a alone.
-enum class Form { portable, sm90a };
+/// The form of a family's kernel: the portable one (sm_80 and up), one for sm_90a alone, or, of
+/// step and sequential, one for plans of any shape (sm_80 and up).
+enum class Form { portable, sm90a, general };
 
-const char* name(Form form);  ///< "portable", "sm_90a"
+const char* name(Form form);  ///< "portable", "sm_90a", "general"
+/// Throws std::invalid_argument for other names.
+Form formNamed(const std::string& name);
 
 /// The numbers that tuning chooses. Which of them a family reads is said in Space.h.
 struct Tile {
@@ -44,8 +47,8 @@ struct Tile {
   auto operator<=>(const Tile&) const = default;
 };
 
-std::string
-toString(const Tile& tile);  ///< "c16 b64 v64 s2 k1 x1", then " n8" of segments and " sm_90a"
+/// "c16 b64 v64 s2 k1 x1", then " n8" of segments and " sm_90a" or " general".
+std::string toString(const Tile& tile);
 
 /// What a kernel divides by a number of heads with.
 constexpr std::uint32_t reciprocal(std::int32_t divisor) {
@@ -122,6 +125,9 @@ struct KernelSource {
   /// value must not be that of their final one.
   std::vector<int> sharedStates;
   std::vector<BoxCopy> copies;
+  /// For every token of every head and tile, behind the head of the workspace (Segments.h): what
+  /// one walk over a sequence leaves to the next.
+  std::size_t tokenBytes = 0;
   /// The grid is batch * heads / headsOfBlock * tilesPerHead * segments.
   int tilesPerHead = 1, headsOfBlock = 1;
   Segmenting segmenting;

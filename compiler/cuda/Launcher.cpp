@@ -61,6 +61,9 @@ std::string launcher(const Plan& plan, const Signature& signature, const KernelS
               cuda::gridFactor(kernel), " * segments * ", kernel.segmenting.roomBytes,
               " bytes, the first ", workspaceHead,
               "\n                      // zero before its first use; null with one segment");
+  if (kernel.tokenBytes)
+    text.line("    void* workspace,  // of ", workspaceHead, " + batch * tokens * heads * ",
+              kernel.tilesPerHead, " * ", kernel.tokenBytes, " bytes");
   text.line("    cudaStream_t stream) {");
   text.line("  lathe::Args args = {};");
   for (size_t i = 0; i < kernel.tensors.size(); ++i) {
@@ -92,6 +95,8 @@ std::string launcher(const Plan& plan, const Signature& signature, const KernelS
               cuda::gridFactor(kernel), " * segments > ", maxSegmentBlocks, ")))");
     text.line("    return cudaErrorInvalidValue;");
   }
+  if (kernel.tokenBytes)
+    text.line("  args.workspace = workspace;");
   for (size_t i = 0; i < defaults.size(); ++i)
     text.line("  args.constants[", i, "] = ", cuda::literal(defaults[i]), ";  // ",
               plan.operands[kernel.constants[i]].name);

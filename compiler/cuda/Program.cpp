@@ -121,10 +121,14 @@ std::string Program::scalarExpression(int index) const {
 }
 
 std::string mapCode(const Node& node, const std::function<std::string(int)>& argument) {
-  std::vector<std::string> a;
+  std::vector<std::string> arguments;
   for (int arg : node.args)
-    a.push_back(argument(arg));
-  switch (node.op) {
+    arguments.push_back(argument(arg));
+  return mapCode(node.op, arguments);
+}
+
+std::string mapCode(Op op, const std::vector<std::string>& a) {
+  switch (op) {
   case Op::add:
     return a[0] + " + " + a[1];
   case Op::subtract:
@@ -136,7 +140,7 @@ std::string mapCode(const Node& node, const std::function<std::string(int)>& arg
   default:
     break;
   }
-  std::string call = std::string("lathe::") + name(node.op) + "(" + a[0];
+  std::string call = std::string("lathe::") + name(op) + "(" + a[0];
   for (size_t i = 1; i < a.size(); ++i)
     call += ", " + a[i];
   return call + ")";

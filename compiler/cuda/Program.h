@@ -135,6 +135,7 @@ private:
 
 /// The code of one map, of arguments that `argument` names.
 std::string mapCode(const Node& node, const std::function<std::string(int)>& argument);
+std::string mapCode(Op op, const std::vector<std::string>& arguments);
 
 /// Sets `name` to the sum (or the maximum) of `value` over i in [0, length) where `inside` holds.
 void writeReduction(Text& text, bool largest, const std::string& name, const std::string& value,

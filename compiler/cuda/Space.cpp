@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
+#include <optional>
 #include <stdexcept>
 
 namespace lathe {
@@ -134,6 +136,32 @@ Cost tokenCost(const Plan& plan, Family family, const Signature& signature, cons
   return cost;
 }
 
+/// Every thread walks its registers of the states for every token, with little to hide what a token
+/// waits for; a step is bound by the memory of the states. The order is that of an H200, of gsa
+/// with dims of 64 (docs/performance.md).
+Cost generalCost(const Plan& plan, Family family, const Signature& signature, const Tile& tile,
+                 const KernelSource& kernel, const Device& device, long long batchHeads) {
+  constexpr double perElement = 6, others = 60, perRow = 30, wait = 400, waitElement = 8,
+                   barriers = 6000, narrow = 4;
+  constexpr int mostOfStep = 120;  // beside the state, on any architecture
+  const int held = cuda::generalHeld(plan, signature, tile);
+  const bool isStep = family == Family::step;
+  Cost cost;
+  cost.registers = held + (isStep ? 48 : 96);
+  Occupancy fit = occupancy(kernel, std::min(cost.registers, 255), device, batchHeads);
+  double work = perElement * (isStep ? cost.registers : held) + others;
+  double latency = wait + waitElement * held + barriers / tile.block;
+  // What is no state's is computed once for each block of a head, and lies in shared memory.
+  double rows = isStep ? 0 : perRow * double(kernel.sharedBytes) / sizeof(float) / tile.block;
+  double throughput = fit.resident * (kernel.threads * work + rows) / 128.0;
+  if (isStep)
+    throughput *= 1 + narrow / std::min(tile.blockV, 32);
+  cost.cycles = fit.waves * std::max(latency, throughput);
+  if (isStep)
+    cost.registers = held + mostOfStep;
+  return cost;
+}
+
 /// Tokens of a chunk and of a block. What never won on an H200 (chunks of 64 among it) is left out,
 /// as every candidate costs compile time; the smallest is for dims that would not fit otherwise.
 constexpr int scanBlocks[][2] = {{16, 16}, {16, 32}, {16, 64}, {32, 64}};
@@ -203,6 +231,63 @@ void keepInPlace(std::vector<Ranked>& ranked, std::vector<Pruned>& pruned) {
   });
 }
 
+/// Emits tiles, and sorts them into those that fit and those that do not.
+class Pruner {
+public:
+  Pruner(const Plan& plan, Family family, const Signature& signature, const Device& device,
+         long long batchHeads)
+      : plan(plan), family(family), signature(signature), device(device), batchHeads(batchHeads) {}
+
+  void add(const Tile& tile) {
+    try {
+      KernelSource kernel = emit(plan, family, signature, tile);
+      Cost cost = costOf(tile, kernel);
+      if (kernel.sharedBytes > device.sharedPerBlock)
+        pruned.push_back({tile, std::to_string(kernel.sharedBytes) + " bytes of shared memory, " +
+                                    device.arch + " has " + std::to_string(device.sharedPerBlock)});
+      else if (int most = std::min(255, device.registersPerMultiprocessor / kernel.threads);
+               cost.registers > most)
+        pruned.push_back({tile, "about " + std::to_string(cost.registers) +
+                                    " registers a thread, " + std::to_string(most) + " are there"});
+      else
+        ranked.push_back({cost.cycles, tile, kernel.sharedStates.empty()});
+    } catch (const std::invalid_argument& error) {
+      pruned.push_back({tile, error.what()});
+    }
+  }
+
+  /// The general form has to run what no tile of it has the registers for: it spills least.
+  void allowSpilling() {
+    if (!ranked.empty() || !spilling)
+      return;
+    ranked.push_back(*spilling);
+    std::erase_if(pruned, [&](const Pruned& one) { return one.tile == spilling->tile; });
+  }
+
+  std::vector<Ranked> ranked;
+  std::vector<Pruned> pruned;
+
+private:
+  std::optional<Ranked> spilling;
+  int least = std::numeric_limits<int>::max();
+
+  Cost costOf(const Tile& tile, const KernelSource& kernel) const {
+    if (tile.form == Form::sm90a)
+      return hopperScanCost(plan, signature, tile, kernel, device, batchHeads);
+    if (tile.form == Form::general)
+      return generalCost(plan, family, signature, tile, kernel, device, batchHeads);
+    return family == Family::scan
+               ? scanCost(plan, signature, tile, kernel, device, batchHeads)
+               : tokenCost(plan, family, signature, tile, kernel, device, batchHeads);
+  }
+
+  const Plan& plan;
+  const Family family;
+  const Signature& signature;
+  const Device& device;
+  const long long batchHeads;
+};
+
 }  // namespace
 
 Candidates candidates(const Plan& plan, Family family, const Signature& signature,
@@ -211,35 +296,18 @@ Candidates candidates(const Plan& plan, Family family, const Signature& signatur
   if (family == Family::scan && !plan.scan)
     throw std::invalid_argument("variant '" + plan.variant +
                                 "' has no scan form; its family is sequential");
-  cuda::TokenAxes axes = cuda::tokenAxes(plan, cuda::Analysis(plan));
-  if (family != Family::scan && !axes.refusal.empty())
-    throw std::invalid_argument(std::string("variant '") + plan.variant + "' has no " +
-                                name(family) + " kernel: " + axes.refusal);
+  Pruner pruner(plan, family, signature, device, batchHeads);
+  const bool isScan = family == Family::scan;
+  if (isScan || cuda::tokenAxes(plan, cuda::Analysis(plan)).refusal.empty())
+    for (const Tile& tile : enumerate(plan, family, signature, device))
+      pruner.add(tile);
+  if (!isScan && pruner.ranked.empty())
+    for (const Tile& tile : cuda::generalTiles(plan, family, signature, device.sharedPerBlock))
+      pruner.add(tile);
+  pruner.allowSpilling();
   Candidates result;
-  std::vector<Ranked> ranked;
-  for (const Tile& tile : enumerate(plan, family, signature, device)) {
-    try {
-      KernelSource kernel = emit(plan, family, signature, tile);
-      Cost cost = tile.form == Form::sm90a
-                      ? hopperScanCost(plan, signature, tile, kernel, device, batchHeads)
-                  : family == Family::scan
-                      ? scanCost(plan, signature, tile, kernel, device, batchHeads)
-                      : tokenCost(plan, family, signature, tile, kernel, device, batchHeads);
-      if (kernel.sharedBytes > device.sharedPerBlock)
-        result.pruned.push_back({tile, std::to_string(kernel.sharedBytes) +
-                                           " bytes of shared memory, " + device.arch + " has " +
-                                           std::to_string(device.sharedPerBlock)});
-      else if (int most = std::min(255, device.registersPerMultiprocessor / kernel.threads);
-               cost.registers > most)
-        result.pruned.push_back({tile, "about " + std::to_string(cost.registers) +
-                                           " registers a thread, " + std::to_string(most) +
-                                           " are there"});
-      else
-        ranked.push_back({cost.cycles, tile, kernel.sharedStates.empty()});
-    } catch (const std::invalid_argument& error) {
-      result.pruned.push_back({tile, error.what()});
-    }
-  }
+  std::vector<Ranked>& ranked = pruner.ranked;
+  result.pruned = std::move(pruner.pruned);
   if (family == Family::step)
     keepInPlace(ranked, result.pruned);
   std::stable_sort(ranked.begin(), ranked.end(),

@@ -4,7 +4,23 @@
 
 namespace lathe::cuda {
 
+/// What no layout of the state in registers alone makes up for; empty where there is none.
+static std::string refusalOf(const Plan& plan) {
+  for (const Operand& operand : plan.operands)
+    if (operand.reverse)
+      return "the state " + operand.name + " goes in reverse";
+  for (const Node& node : plan.nodes) {
+    if (node.kind == Node::Kind::taylor)
+      return "it forms Taylor features";
+    if (node.kind == Node::Kind::index || node.kind == Node::Kind::rotate)
+      return "it turns pairs of elements by their position";
+  }
+  return "";
+}
+
 TokenAxes tokenAxes(const Plan& plan, const Analysis& analysis) {
+  if (std::string refusal = refusalOf(plan); !refusal.empty())
+    return {{}, refusal};
   std::set<std::string> summed, all;
   for (size_t i = 0; i < plan.nodes.size(); ++i) {
     const Node& node = plan.nodes[i];

@@ -18,6 +18,7 @@ public:
   }
 
   ScanForm run() {
+    requireKinds();
     findStates();
     const Recurrence& recurrence = recurrenceOf(form.state);
     takeMatrix(recurrence);
@@ -54,11 +55,22 @@ private:
     return dims.empty() || (dims.size() == 1 && dims[0] == accepted);
   }
 
+  void requireKinds() const {
+    for (const Node& node : plan.nodes) {
+      if (node.kind == Node::Kind::taylor)
+        throw NoScan{-1, "it forms Taylor features"};
+      if (node.kind == Node::Kind::index || node.kind == Node::Kind::rotate)
+        throw NoScan{-1, "it turns pairs of elements by their position"};
+    }
+  }
+
   void findStates() {
     for (int at = 0; at < static_cast<int>(plan.operands.size()); ++at) {
       const Operand& operand = plan.operands[at];
       if (operand.kind != Operand::Kind::state)
         continue;
+      if (operand.reverse)
+        refuse(at, " goes in reverse");
       if (operand.dims.size() == 2 && form.state == -1)
         form.state = at;
       else if (operand.dims.size() == 1 && form.normaliser == -1)

@@ -22,8 +22,7 @@ lathe.variant @gla (K, V) {
 // CHECK: "dim": "F"
 // CHECK: "from": "K"
 // CHECK: "function": "taylor2"
-// CHECK: "noKernel": "no kernel forms Taylor features"
-// CHECK: "text": "no GPU kernel runs it yet: no kernel forms Taylor features"
+// CHECK: "text": "the scan family does not run it: it forms Taylor features"
 // CHECK: "variant": "features"
 lathe.variant @features (K, F) attributes {derived = [["F", "taylor2", "K"]]} {
   %x = lathe.input "x" : <K>
@@ -36,9 +35,8 @@ lathe.variant @features (K, F) attributes {derived = [["F", "taylor2", "K"]]} {
 
 // CHECK: "even": [
 // CHECK-NEXT: "K"
-// CHECK: "noKernel": "no kernel turns pairs of elements by their position"
 // CHECK: "kind": "rotate"
-// CHECK: "text": "no GPU kernel runs it yet: no kernel turns pairs of elements by their position"
+// CHECK: "text": "the scan family does not run it: it turns pairs of elements by their position"
 // CHECK: "variant": "pairs"
 lathe.variant @pairs (K) {
   %x = lathe.input "x" : <K>
@@ -49,9 +47,8 @@ lathe.variant @pairs (K) {
   lathe.update "z", %1 : <K>
 }
 
-// CHECK: "noKernel": "the state z goes in reverse"
 // CHECK: "reverse": true
-// CHECK: "text": "no GPU kernel runs it yet: the state z goes in reverse"
+// CHECK: "text": "the scan family does not run it: the state z goes in reverse"
 // CHECK: "variant": "backwards"
 lathe.variant @backwards (K) {
   %x = lathe.input "x" : <K>

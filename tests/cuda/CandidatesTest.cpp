@@ -18,15 +18,20 @@ struct Job {
   KernelSource kernel;
 };
 
+/// Every tile of some variants, the default one of the rest of the library.
 std::vector<Job> jobsOf(const std::string& arch) {
   std::vector<Job> jobs;
-  for (const std::string& name : kVariants) {
+  for (const std::string& name : libraryNames()) {
+    const bool isAll = std::count(kVariants.begin(), kVariants.end(), name) > 0;
     Plan plan = libraryPlan(name);
-    Signature signature = signatureOf(plan, 128, name == "mamba2" ? 64 : 128);
+    Signature signature =
+        isAll ? signatureOf(plan, 128, name == "mamba2" ? 64 : 128) : librarySignature(plan, 64);
     for (Family family : {Family::scan, Family::step, Family::sequential}) {
       if (family == Family::scan && !plan.scan)
         continue;
       std::vector<Tile> tiles = candidates(plan, family, signature, knownDevice(arch), 128).tiles;
+      if (!isAll)
+        tiles.resize(1);
       for (const Tile& tile : tiles)
         jobs.push_back(
             {name, arch, family, tile, tile == tiles.front(), emit(plan, family, signature, tile)});

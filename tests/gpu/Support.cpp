@@ -1,5 +1,6 @@
 #include "tests/gpu/Support.h"
 
+#include "compiler/plan/Dims.h"
 #include "runtime/Device.h"
 #include "tuner/Sequences.h"
 
@@ -188,10 +189,15 @@ std::string describe(const Case& one) {
 
 Signature signatureOf(const Case& one) {
   Signature signature;
-  signature.dims = {{"K", one.K}, {"V", one.V}};
+  const Plan& plan = variantNamed(one.variant).plan;
+  for (const std::string& dim : plan.dims)
+    if (std::none_of(plan.rules.derived.begin(), plan.rules.derived.end(),
+                     [&](const DerivedDim& derived) { return derived.dim == dim; }))
+      signature.dims[dim] = dim == "V" ? one.V : one.K;
+  signature.dims = completeDims(plan.variant, plan.rules, signature.dims);
   signature.compute = one.dtype;
   signature.pairedHeads = one.pairedHeads;
-  for (const Operand& operand : variantNamed(one.variant).plan.operands)
+  for (const Operand& operand : plan.operands)
     signature.dtypes.push_back(operand.kind == Operand::Kind::state   ? one.stateType
                                : operand.kind == Operand::Kind::param ? DType::f32
                                                                       : one.dtype);

@@ -30,7 +30,7 @@ struct Case {
   std::string variant;
   Family family = Family::scan;
   DType dtype = DType::bf16;  ///< Of inputs, outputs and tensor cores; params are f32.
-  int K = 64, V = 64;
+  int K = 64, V = 64;         ///< Other dimensions have the size K.
   Shape shape{2, 40, 2};
   Draw how = {};
   Placement placement = {};

@@ -110,18 +110,21 @@ class Check(Case):
         self.assertRegex(done.stderr, r"gated_delta_net\.lathe:\d+:\d+: remark: ")
         self.assertRegex(done.stderr, r"(?m)^ +\| +\^$")
 
-    def test_what_no_kernel_runs_is_said(self):
+    def test_features_in_reverse_run_token_by_token(self):
         path = self.write("taylor.lathe", TAYLOR)
         done = self.lathe("check", path)
-        self.assertEqual(done.stdout, "taylor: no decay in reverse, no GPU kernel yet\n")
-        self.assertIn(
-            ":3:10: remark: no GPU kernel runs it yet: the state S goes in reverse\n", done.stderr
-        )
-        text = "variant 'taylor' has no GPU kernel yet: the state S goes in reverse"
-        out = self.lathe("explain", path).stdout
-        self.assertRegex(out, rf"(?m)^  none +{text}$")
+        self.assertEqual(done.stdout, "taylor: no decay in reverse, sequential on the GPU\n")
+        self.assertIn("the scan family does not run it: it forms Taylor features\n", done.stderr)
+        out = self.lathe("explain", path, "--dims", "K=16,V=64").stdout
+        self.assertRegex(out, r"(?m)^  default +c0 .* general, the best by the model$")
         self.assertRegex(out, r"(?m)^  step +none: the state S goes in reverse$")
         self.assertIn("  S[t] = S[t+1] + taylor2(k) * v\n", out)
+
+    def test_what_no_kernel_runs_is_said(self):
+        path = self.write("taylor.lathe", TAYLOR)
+        text = "variant 'taylor': F = 16513 has no kernel; sizes are 1 to 8192"
+        out = self.lathe("explain", path).stdout
+        self.assertRegex(out, rf"(?m)^  none +{text}$")
         done = self.lathe("emit", path, "--stage", "cuda", code=1)
         self.assertTrue(done.stderr.endswith(f"lathe: {text}\n"), done.stderr)
 

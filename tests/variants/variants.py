@@ -62,7 +62,7 @@ VARIANTS = {
         gated="S z",
     ),
     "based": Variant(
-        "no decay, normaliser z, no GPU kernel yet",
+        "no decay, normaliser z, sequential on the GPU",
         QKV,
         "S[F,V] +z[F]",
         features.based,
@@ -144,19 +144,19 @@ VARIANTS = {
         gated="A B z",
     ),
     "vig": Variant(
-        "decay over K, decay over K in reverse, no GPU kernel yet",
+        "decay over K, decay over K in reverse, sequential on the GPU",
         f"{QKV} -g[K] -h[K]",
         "S[K,V] R[K,V]",
         bidirectional.vig,
     ),
     "relu_linear": Variant(
-        "no decay, no decay in reverse, normaliser z, normaliser z_reverse, no GPU kernel yet",
+        "no decay, no decay in reverse, normaliser z, normaliser z_reverse, sequential on the GPU",
         QKV,
         "S[K,V] S_reverse[K,V] +z[K] +z_reverse[K]",
         bidirectional.relu_linear,
     ),
     "mala": Variant(
-        "no decay, no decay in reverse, normaliser z, normaliser z_reverse, no GPU kernel yet",
+        "no decay, no decay in reverse, normaliser z, normaliser z_reverse, sequential on the GPU",
         QKV,
         "S[K,V] S_reverse[K,V] +z[K] +z_reverse[K] u[V] u_reverse[V] +n +n_reverse",
         bidirectional.mala,

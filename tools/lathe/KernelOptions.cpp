@@ -180,8 +180,8 @@ Tile parseTile(const std::string& text, const Tile& base) {
   if (!text.empty())
     tile.form = Form::portable, tile.segments = 0;
   for (const std::string& part : split(text)) {
-    if (part == name(Form::portable) || part == name(Form::sm90a)) {
-      tile.form = part == name(Form::sm90a) ? Form::sm90a : Form::portable;
+    if (part == name(Form::portable) || part == name(Form::sm90a) || part == name(Form::general)) {
+      tile.form = formNamed(part);
       continue;
     }
     const int size = static_cast<int>(std::min<std::int64_t>(
