@@ -3,7 +3,7 @@
 #include "runtime/Prepare.h"
 #include "tools/lathe/Command.h"
 #include "tools/lathe/KernelOptions.h"
-#include "tools/lathe/Oracle.h"
+#include "tuner/Oracle.h"
 #include "tools/lathe/Roofline.h"
 
 #include <cmath>
