@@ -54,10 +54,8 @@ class Call:
         return {name: self._view(f"{what} {name}", value) for name, value in states.items()}
 
     def _new(self, slot: Slot) -> numpy.ndarray:
-        """Tokens that belong to no sequence are not written, and so are zero from the start."""
         shape = _calls.shape_of(slot, self.geometry, self.layouts)
-        make = numpy.empty if self.sequences is None else numpy.zeros
-        return make(shape, _DTYPES[slot.dtype])
+        return numpy.empty(shape, _DTYPES[slot.dtype])
 
     def _launch(self, kernel: Kernel, given: Mapping[str, View]) -> None:
         views = [given.get(slot.name) for slot in kernel.slots]

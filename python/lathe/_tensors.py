@@ -102,7 +102,8 @@ def _of_numpy(name: str, array: Any, written: bool) -> View:
             f"{name} has strides of {array.strides} bytes; they must be multiples of its element's "
             f"{size}"
         )
-    strides = tuple(stride // size for stride in array.strides)
+    # NumPy gives arrays without elements strides of 0.
+    strides = tuple(stride // size for stride in array.strides) if array.size else dense(array.shape)
     layout = Layout(array.shape, strides, dtype, CPU)
     return View(interface["data"][0], layout, array)
 
@@ -128,9 +129,9 @@ def _of_capsule(name: str, capsule: Any) -> View:
         found = f"{_KINDS.get(tensor.code, f'DLPack type {tensor.code}, bits ')}{tensor.bits}"
         raise ArgumentError(f"{name} is {found}; {_accepted()}")
     shape = tuple(tensor.shape[axis] for axis in range(tensor.ndim))
-    strides = (
-        tuple(tensor.strides[axis] for axis in range(tensor.ndim)) if tensor.strides else dense(shape)
-    )
+    strides = tuple(tensor.strides[axis] for axis in range(tensor.ndim)) if tensor.strides else ()
+    if not tensor.strides or 0 in shape:
+        strides = dense(shape)
     pointer = (tensor.data or 0) + tensor.byte_offset
     layout = Layout(shape, strides, dtype, (tensor.device_type, tensor.device_id))
     return View(pointer, layout, capsule)

@@ -67,6 +67,10 @@ class Operators:
             tuple(slot for slot in probe.slots if slot.role == "final state"),
         )
         self.states = tuple(slot.operand for slot in self.roles.initial)
+        self.given = (*variant.arguments, *self.states)
+        # States of the compiler's own: the logarithms by which others are scaled. Outputs do not
+        # depend on how a state is split into the two, so that these count as constants.
+        self.scales = frozenset(self.states).difference(variant.states)
         self.counts = (len(variant.arguments), len(self.states), len(variant.constants))
         self._define()
 
@@ -82,7 +86,8 @@ class Operators:
         takes = [*tensors, *states, "Tensor? cu_seqlens", *constants]
         gives = ", ".join(["Tensor"] * (len(variant.outputs) + len(self.states)))
         cotangents = [
-            f"Tensor? {_identifier(f'd_{each}', used)}" for each in (*variant.outputs, *self.states)
+            f"Tensor? {_identifier(f'd_{each}', used)}"
+            for each in self._kept((*variant.outputs, *self.states))
         ]
         forward = f"{name}({', '.join([*takes, 'bool final'])}) -> ({gives})"
         backward = f"{name}_backward({', '.join([*takes, *cotangents, 'bool[] wanted'])}) -> Tensor[]"
@@ -107,6 +112,11 @@ class Operators:
         given = tensors + states
         end = given + 1 + constants
         return list(args[:given]), args[given], args[given + 1 : end], args[end:]
+
+    def _kept(self, values: Sequence[Any]) -> list[Any]:
+        """Of a value for each output and final state, those that the backward pass takes."""
+        names = (*self.variant.outputs, *self.states)
+        return [value for name, value in zip(names, values) if name not in self.scales]
 
     # Kernels.
 
@@ -154,8 +164,9 @@ class Operators:
         for place in bound.copies:
             given[place] = given[place].contiguous()
         device = given[0].device
-        # Tokens that belong to no sequence are not written.
-        make = torch.empty if cu_seqlens is None else torch.zeros
+        # On a GPU, tokens may belong to no sequence, and are not written then.
+        packed = cu_seqlens is not None and device.type == "cuda"
+        make = torch.zeros if packed else torch.empty
         made = [make(shape, dtype=dtype, device=device) for shape, dtype in bound.made]
         tensors = given + made
         pointers = [tensors[place].data_ptr() for place in bound.order]
@@ -191,7 +202,7 @@ class Operators:
         names = [*variant.arguments, *(f"initial {state}" for state in self.states)]
         if pass_ == _abi.BACKWARD:
             names += [f"d.{name}" for name in variant.outputs]
-            names += [f"d.final {name}" for name in self.states]
+            names += [f"d.final {name}" for name in self.states if name not in self.scales]
         layouts = {
             name: _layout(f"{variant.name}: {name}", tensor)
             for name, tensor in zip(names, given)
@@ -267,8 +278,8 @@ class Operators:
             names = list(self.variant.outputs)
             names += [f"final {state}" for state in self.states] if asked else []
         else:
-            all_names = [*self.variant.arguments, *(f"initial {state}" for state in self.states)]
-            names = [f"d.{name}" for name, want in zip(all_names, asked) if want]
+            given = [*self.variant.arguments, *(f"initial {state}" for state in self.states)]
+            names = [f"d.{name}" for name, want in zip(given, asked) if want]
         return [kernel.roles[name] for name in names]
 
     # Fakes: shapes and dtypes alone, also symbolic ones.
@@ -316,17 +327,22 @@ class Operators:
         ctx.save_for_backward(*given, cu_seqlens)
         ctx.set_materialize_grads(False)
         ctx.constants, ctx.final = constants, final
+        finals = zip(self.states, output[len(self.variant.outputs) :])
+        ctx.mark_non_differentiable(*(last for name, last in finals if name in self.scales))
 
     def autograd(self, ctx: Any, *cotangents: Tensor | None) -> tuple[Tensor | None, ...]:
         *given, cu_seqlens = ctx.saved_tensors
         wanted = [
-            tensor is not None and need for tensor, need in zip(given, ctx.needs_input_grad)
+            tensor is not None and need and name not in self.scales
+            for name, tensor, need in zip(self.given, given, ctx.needs_input_grad)
         ]
         if not ctx.final:
             outputs = len(self.variant.outputs)
             cotangents = cotangents[:outputs] + (None,) * len(self.states)
         gradients = iter(
-            self.backward_overload(*given, cu_seqlens, *ctx.constants, *cotangents, wanted)
+            self.backward_overload(
+                *given, cu_seqlens, *ctx.constants, *self._kept(cotangents), wanted
+            )
         )
         rest = (None,) * (2 + len(ctx.constants))
         return (*(next(gradients) if want else None for want in wanted), *rest)

@@ -75,14 +75,15 @@ class Op:
                 with in float32.
             output_final_state: Whether to give the state after the last token.
             cu_seqlens: int32 or int64 ``[N + 1]``: sequence n has the tokens from ``cu_seqlens[n]``
-                to ``cu_seqlens[n + 1]`` of the one row of the batch. None: a row is a sequence.
+                to ``cu_seqlens[n + 1]`` of the one row of the batch. On the CPU they go from 0 to
+                the number of tokens. None: a row is a sequence.
             **named: Tensors by name, and numbers for the consts of the spec (``scale=0.125``).
 
         Returns:
             ``(o, state)``. o is ``[B, T, H, dims]`` (a tuple where the variant has several outputs)
             of the dtype of the first input. state is None unless asked for: a tensor, or a dict
             where the variant has several; float32, but for the dtype of an `initial_state` on a
-            GPU. Tokens outside of `cu_seqlens` are zero.
+            GPU. Tokens that belong to no sequence are zero.
 
         Raises:
             ArgumentError: An argument breaks one of these rules.

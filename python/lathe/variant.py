@@ -119,9 +119,9 @@ class Variant:
             initial_state: The state before the first token: an array where the variant has one
                 state, else a mapping of names to arrays. None: zero.
             output_final_state: Whether to give the state after the last token.
-            cu_seqlens: int32 or int64 ``[sequences + 1]``: sequence n has the tokens from
-                ``cu_seqlens[n]`` to ``cu_seqlens[n + 1]`` of the one row of the batch. None: a row
-                is a sequence.
+            cu_seqlens: int32 or int64 ``[sequences + 1]``, from 0 to the number of tokens:
+                sequence n has the tokens from ``cu_seqlens[n]`` to ``cu_seqlens[n + 1]`` of the one
+                row of the batch. None: a row is a sequence.
             out: Arrays to write instead of new ones, by the names of outputs and states.
             threads: How many to use; 0: as tuned, else one for each processor.
             **named: Tensors by name, and values for the consts of the spec.
@@ -130,7 +130,6 @@ class Variant:
             ``(o, state)``. o is the output ``[batch, tokens, heads, dims]`` (a tuple of them where
             the variant has several), of the dtype of the first input, float32 where that is
             bfloat16. state is None unless asked for; an array, or a dict where there are several.
-            Tokens outside of ``cu_seqlens`` are zero.
 
         Raises:
             ArgumentError: An argument breaks one of these rules.

@@ -55,12 +55,12 @@ class Refused(Case):
             "gla: q has 3 axes, [9, 2, 6]; it must have 4: [batch, tokens, heads, K]",
             *self.replaced("q", self.arrays[0][0]),
         )
-        with self.assertRaisesRegex(lathe.ArgumentError, r"k has the shape .*5.* must have .*9"):
+        with self.assertRaisesRegex(lathe.ArgumentError, r"'k' has shape .*5.* must have .*9"):
             self.op(*self.replaced("k", self.arrays[1][:, :5]))
 
     def test_states(self):
         state = torch.zeros(2, 2, 6, 3)
-        with self.assertRaisesRegex(lathe.ArgumentError, r"S .*\[2, 2, 6, 3\].*\[2, 2, 6, 4\]"):
+        with self.assertRaisesRegex(lathe.ArgumentError, r"'initial S' .*\[2, 2, 6, 3\].*V=4"):
             self.op(*self.arrays, initial_state=state)
         self.refused(
             "gla: initial_state has a state T; the states are S",
