@@ -18,7 +18,8 @@ for variable, folder in (("LATHE_CACHE_DIR", "cache"), ("LATHE_TUNING_DIR", "tun
 try:
     import numpy as np
 except ImportError as missing:
-    raise unittest.SkipTest(f"numpy is missing ({missing}): ./dev installs it") from missing
+    print(f"SKIPPED: numpy is missing ({missing}): ./dev installs it")
+    sys.exit(77)  # CTest's word
 
 
 def ratio(found, expected):

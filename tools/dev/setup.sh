@@ -93,6 +93,23 @@ setupPython() {
   PATH=$venv/bin:$PATH
 }
 
+# PyTorch, for its tests alone: they are skipped where it can't be had. Any build of it will do; pip's
+# own settings (PIP_EXTRA_INDEX_URL) may name one for the CPU, which is the smaller.
+setupTorch() {
+  local wanted stamp=$venv/.installed-torch
+  wanted=$(cat tests/requirements-torch.txt)
+  [[ -f $stamp && $(cat "$stamp") == "$wanted" ]] && return 0
+  if [[ -z ${LATHE_NO_INSTALL:-} ]]; then
+    step "install $wanted into .venv, for its tests"
+    if quietly "$setupLogs/pip-torch.log" "$venv/bin/python" -m pip install \
+      --disable-pip-version-check --requirement tests/requirements-torch.txt; then
+      echo "$wanted" >"$stamp"
+      return 0
+    fi
+  fi
+  step "the tests of PyTorch are skipped: .venv has no $wanted (see build/setup/pip-torch.log)"
+}
+
 # covers HAVE WANTED: every line of WANTED is a line of HAVE.
 covers() {
   ! grep -vxFf <(echo "$1") <(echo "$2") >/dev/null
