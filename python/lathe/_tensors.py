@@ -103,7 +103,9 @@ def _of_numpy(name: str, array: Any, written: bool) -> View:
             f"{size}"
         )
     # NumPy gives arrays without elements strides of 0.
-    strides = tuple(stride // size for stride in array.strides) if array.size else dense(array.shape)
+    strides = (
+        tuple(stride // size for stride in array.strides) if array.size else dense(array.shape)
+    )
     layout = Layout(array.shape, strides, dtype, CPU)
     return View(interface["data"][0], layout, array)
 

@@ -90,7 +90,9 @@ class Operators:
             for each in self._kept((*variant.outputs, *self.states))
         ]
         forward = f"{name}({', '.join([*takes, 'bool final'])}) -> ({gives})"
-        backward = f"{name}_backward({', '.join([*takes, *cotangents, 'bool[] wanted'])}) -> Tensor[]"
+        backward = (
+            f"{name}_backward({', '.join([*takes, *cotangents, 'bool[] wanted'])}) -> Tensor[]"
+        )
         for schema, kernel, fake in (
             (forward, self.forward, self.fake_forward),
             (backward, self.backward, self.fake_backward),
@@ -130,11 +132,11 @@ class Operators:
     def backward(self, *args: Any) -> list[Tensor]:
         given, cu_seqlens, constants, rest = self._split(args)
         *cotangents, wanted = rest
-        made = self._run(
-            _abi.BACKWARD, [*given, *cotangents], cu_seqlens, constants, tuple(wanted)
-        )
+        made = self._run(_abi.BACKWARD, [*given, *cotangents], cu_seqlens, constants, tuple(wanted))
         dtypes = [tensor.dtype for tensor, want in zip(given, wanted) if want]
-        return [grad if grad.dtype == dtype else grad.to(dtype) for grad, dtype in zip(made, dtypes)]
+        return [
+            grad if grad.dtype == dtype else grad.to(dtype) for grad, dtype in zip(made, dtypes)
+        ]
 
     def _run(
         self,
@@ -149,10 +151,7 @@ class Operators:
             pass_,
             asked,
             tuple(constants),
-            *[
-                None if t is None else (t.shape, t.stride(), t.dtype, t.get_device())
-                for t in given
-            ],
+            *[None if t is None else (t.shape, t.stride(), t.dtype, t.get_device()) for t in given],
             None
             if cu_seqlens is None
             else (cu_seqlens.shape, cu_seqlens.dtype, cu_seqlens.get_device()),
@@ -185,9 +184,7 @@ class Operators:
             bound.binding.launch(pointers, sequences, stream, workspace)
         else:
             threads = torch.get_num_threads()
-            bound.binding.launch(
-                pointers, sequences, threads=0 if threads == _THREADS else threads
-            )
+            bound.binding.launch(pointers, sequences, threads=0 if threads == _THREADS else threads)
         return made
 
     def _bind(
@@ -270,9 +267,7 @@ class Operators:
         order = tuple(places[slot.name] for slot in kernel.slots if slot.name in layouts)
         return Bound(binding, copies, tuple(made), order)
 
-    def _written(
-        self, pass_: int, kernel: Kernel, asked: bool | tuple[bool, ...]
-    ) -> list[Slot]:
+    def _written(self, pass_: int, kernel: Kernel, asked: bool | tuple[bool, ...]) -> list[Slot]:
         """What the operator gives, in its order."""
         if isinstance(asked, bool):
             names = list(self.variant.outputs)

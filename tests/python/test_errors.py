@@ -27,9 +27,7 @@ class Refused(Case):
         self.refused(f"gla needs v, g as well: {SIGNATURE}", q, k)
         self.refused(f"gla has no argument w; it takes {SIGNATURE}", q, k, v, g, w=1)
         self.refused("gla got q twice: by position and by name", q, k, v, g, q=q)
-        self.refused(
-            f"gla takes 4 tensors by position, not 5: {SIGNATURE}", q, k, v, g, g
-        )
+        self.refused(f"gla takes 4 tensors by position, not 5: {SIGNATURE}", q, k, v, g, g)
 
     def test_what_is_no_array(self):
         self.refused(
@@ -74,7 +72,9 @@ class Refused(Case):
 
     def test_strides(self):
         v = np.zeros((2, 33, 6, 2), np.float32).swapaxes(2, 3)
-        with self.assertRaisesRegex(lathe.ArgumentError, "'v' has the stride 2 on its last.* must be 1"):
+        with self.assertRaisesRegex(
+            lathe.ArgumentError, "'v' has the stride 2 on its last.* must be 1"
+        ):
             self.gla(*self.replaced("v", v))
         odd = np.zeros(2 * 33 * 2 * 33 + 1, np.uint8)
         odd = np.ndarray((2, 33, 2, 8), np.float32, np.zeros(9000, np.uint8), 0, (4290, 130, 65, 4))

@@ -80,9 +80,7 @@ class Calls(Case):
     def test_an_own_equation(self):
         text = self.op.variant.text.replace("variant gla", "variant mine")
         mine = lathe.torch.op(lathe.compile(text))
-        torch.testing.assert_close(
-            mine(*self.arrays)[0], self.op(*self.arrays)[0], rtol=0, atol=0
-        )
+        torch.testing.assert_close(mine(*self.arrays)[0], self.op(*self.arrays)[0], rtol=0, atol=0)
         self.assertIs(lathe.torch.op(lathe.compile(text)).overload, mine.overload)
         self.assertIsNot(mine.overload, self.op.overload)
 
@@ -221,9 +219,7 @@ class Calls(Case):
         alone, together = [[], []], [[], []]
         for seed in range(2):
             work(seed, alone[seed])
-        threads = [
-            threading.Thread(target=work, args=(seed, together[seed])) for seed in range(2)
-        ]
+        threads = [threading.Thread(target=work, args=(seed, together[seed])) for seed in range(2)]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -10,9 +10,9 @@ from torch_support import Case, draw, required, torch
 import lathe
 import lathe.torch
 
-HAS_INDUCTOR = shutil.which("g++") and pathlib.Path(
-    sysconfig.get_path("include"), "Python.h"
-).is_file()
+HAS_INDUCTOR = (
+    shutil.which("g++") and pathlib.Path(sysconfig.get_path("include"), "Python.h").is_file()
+)
 
 
 class OpCheck(Case):
@@ -43,9 +43,7 @@ class OpCheck(Case):
         op = lathe.torch.op("gla")
         tensors, _ = draw(op, batch=1)
         starts = torch.tensor([0, 4, 9], dtype=torch.int32)
-        torch.library.opcheck(
-            op.overload, (*required(tensors).values(), None, starts, 0.5, True)
-        )
+        torch.library.opcheck(op.overload, (*required(tensors).values(), None, starts, 0.5, True))
 
     def test_backward(self):
         op = lathe.torch.op("gla")

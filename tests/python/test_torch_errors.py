@@ -25,10 +25,16 @@ class Refused(Case):
             "gla: k is a ndarray; it must be a torch.Tensor",
             *self.replaced("k", np.zeros(3)),
         )
-        self.refused("gla: initial_state S is a float; it must be a torch.Tensor or None",
-                     *self.arrays, initial_state=1.0)
-        self.refused("gla: cu_seqlens is a list; it must be a torch.Tensor or None",
-                     *self.arrays, cu_seqlens=[0, 9])
+        self.refused(
+            "gla: initial_state S is a float; it must be a torch.Tensor or None",
+            *self.arrays,
+            initial_state=1.0,
+        )
+        self.refused(
+            "gla: cu_seqlens is a list; it must be a torch.Tensor or None",
+            *self.arrays,
+            cu_seqlens=[0, 9],
+        )
 
     def test_names(self):
         with self.assertRaisesRegex(lathe.ArgumentError, "^gla needs g as well: gla"):
