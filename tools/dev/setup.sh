@@ -7,7 +7,7 @@ debianPackages=(
   g++ cmake ninja-build ccache python3 python3-venv git
   llvm-19-dev llvm-19-tools libmlir-19-dev mlir-19-tools zlib1g-dev libzstd-dev libminizip-dev
   clang-19 libclang-rt-19-dev clang-format-19 clang-tidy-19
-  libgtest-dev libgmock-dev libbenchmark-dev nlohmann-json3-dev libcli11-dev libdlpack-dev
+  libgtest-dev libgmock-dev libbenchmark-dev nlohmann-json3-dev libcli11-dev libdlpack-dev pkgconf
 )
 nvrtcPackage=nvidia-cuda-nvrtc==13.0.88
 venv=$PWD/.venv

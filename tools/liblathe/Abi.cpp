@@ -121,6 +121,13 @@ const char* lathe_kernel_json(const lathe_kernel* kernel) {
   return status == LATHE_OK ? kernel->json.c_str() : nullptr;
 }
 
+const char* lathe_tensor_name(const lathe_kernel* kernel, std::size_t index) {
+  const lathe_status status = guarded([&] { require(kernel, "kernel"); });
+  if (status != LATHE_OK || index >= kernel->kernel->tensors.size())
+    return nullptr;
+  return kernel->kernel->tensors[index].name.c_str();
+}
+
 void lathe_kernel_free(lathe_kernel* kernel) { delete kernel; }
 
 lathe_status lathe_workspace(const lathe_kernel* kernel, const lathe_call* call,

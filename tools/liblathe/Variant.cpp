@@ -31,7 +31,10 @@ std::string textOf(const Diagnostics& diagnostics, const std::string& file,
       shown.warning(found.span, found.message, found.help);
   std::ostringstream out;
   shown.print(out, file, text);
-  return out.str();
+  std::string all = out.str();
+  while (all.ends_with('\n'))
+    all.pop_back();
+  return all;
 }
 
 CompiledVariant choose(std::vector<CompiledVariant> variants, const std::string& file,

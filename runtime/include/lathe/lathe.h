@@ -105,6 +105,7 @@ LATHE_API lathe_status lathe_load(const char* name, lathe_variant** variant);
  *   operands  in the order of the spec, states last: [{"name": "g", "kind": "input" | "param" |
  *             "constant" | "output" | "state", "dims": ["K"], "log": true}]; log: a log-decay
  *   remarks   [{"line": 8, "column": 3, "text": "..."}]: what the compiler says of it
+ *   warnings  the same, of what is probably a mistake
  *   passes    {"cpu": ["forward", "backward", "step"], "cuda": ["forward", "step"]}
  *   no_cuda   only where cuda has no forward pass: why
  * `operands` are as written. Kernels of a variant whose input gate is exponential keep other states
@@ -167,6 +168,10 @@ LATHE_API lathe_status lathe_prepare(const lathe_variant* variant, const lathe_o
  *   choice     of the tile: "tuned" | "nearby" | "model"
  *   origin     of the code: "memory" | "disk" | "compiled", when this kernel was first made */
 LATHE_API const char* lathe_kernel_json(const lathe_kernel* kernel);
+
+/* The name of the tensor at a place of lathe_call.tensors, for programs that read no JSON; null
+ * behind the last one. Valid as long as the handle; null, and an error, for a null handle. */
+LATHE_API const char* lathe_tensor_name(const lathe_kernel* kernel, size_t index);
 
 /* Null is allowed. On CUDA, code stays loaded for the life of the process, as graphs may hold it.
  */
