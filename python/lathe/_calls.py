@@ -62,7 +62,7 @@ def measure(
     variant: Variant, layouts: Mapping[str, Layout], cu_seqlens: Layout | None = None
 ) -> Geometry:
     """The sizes that the shapes of inputs and params give. Throws ArgumentError for a wrong number
-    of axes, a wrong dtype, mixed devices, or two sizes of one dimension."""
+    of axes, a wrong dtype, or two sizes of one dimension."""
     dims: dict[str, tuple[int, str]] = {}
     heads, first = 0, variant.arguments[0]
     for operand in variant.operands:
@@ -77,11 +77,6 @@ def measure(
                 f"must have {len(axes)}: [{', '.join(axes)}]"
             )
         check_dtype(variant, name, layout, FLOATS)
-        if layout.device != layouts[first].device:
-            raise ArgumentError(
-                f"{variant.name}: {name} is on {device_text(layout.device)}, {first} on "
-                f"{device_text(layouts[first].device)}; all must be on one device"
-            )
         heads = max(heads, layout.shape[len(leading) - 1])
         for dim, size in zip(operand.dims, layout.shape[len(leading) :]):
             known, owner = dims.setdefault(dim, (size, name))
@@ -109,6 +104,16 @@ def check_dtype(variant: Variant, name: str, layout: Layout, accepted: Sequence[
         raise ArgumentError(
             f"{variant.name}: {name} is {layout.dtype}; it must be {' or '.join(accepted)}"
         )
+
+
+def check_devices(variant: Variant, layouts: Mapping[str, Layout]) -> None:
+    first = variant.arguments[0]
+    for name, layout in layouts.items():
+        if layout.device != layouts[first].device:
+            raise ArgumentError(
+                f"{variant.name}: {name} is on {device_text(layout.device)}, {first} on "
+                f"{device_text(layouts[first].device)}; all must be on one device"
+            )
 
 
 def device_text(device: tuple[int, int]) -> str:
@@ -155,7 +160,7 @@ def _power_below(value: int) -> int:
 
 
 def shape_of(slot: Slot, geometry: Geometry, layouts: Mapping[str, Layout]) -> tuple[int, ...]:
-    """Of a tensor that is written. The gradient of an input has its shape, however few its heads."""
+    """Of a tensor that is written; the gradient of an input with fewer heads has fewer as well."""
     if slot.role == "gradient":
         return layouts[slot.operand].shape
     return tuple(

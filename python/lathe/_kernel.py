@@ -82,11 +82,10 @@ class Binding:
         self._layouts = [*layouts, cu_seqlens]
         self._constants = (ctypes.c_double * len(constants))(*constants)
         self._axes = [
-            None if layout is None else _integers((*layout.shape, *layout.strides))
+            _integers(() if layout is None else (*layout.shape, *layout.strides))
             for layout in self._layouts
         ]
         self._free: list[_Frame] = []  # frames that no thread uses now
-        self._workspace: int | None = None
 
     def launch(
         self,

@@ -85,7 +85,7 @@ class Call:
         given: dict[str, View] = dict(self.views)
         for name, state in self._states(kernel, self.initial_state, "initial_state").items():
             given[f"initial {name}"] = state
-        results = {}
+        results: dict[str, Any] = {}
         for slot in kernel.slots:
             if slot.role == "output" or (slot.role == "final state" and output_final_state):
                 results[slot.operand] = out.get(slot.operand)
@@ -100,8 +100,8 @@ class Call:
                 )
         self._launch(kernel, given)
         outputs = tuple(results.pop(name) for name in self.variant.outputs)
-        state = next(iter(results.values())) if len(results) == 1 else results
-        return outputs[0] if len(outputs) == 1 else outputs, state if output_final_state else None
+        last: Any = next(iter(results.values())) if len(results) == 1 else results
+        return outputs[0] if len(outputs) == 1 else outputs, last if output_final_state else None
 
     def gradient(self, d_output: Any, d_state: Any) -> dict[str, Any]:
         kernel = self._kernel(_abi.BACKWARD)

@@ -6,45 +6,19 @@ from __future__ import annotations
 import hashlib
 import keyword
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from . import _abi, _calls
-from ._kernel import Binding, Kernel, Slot
-from ._tensors import CPU, Layout, dense
+from ._kernel import Kernel
+from ._tensors import CPU
+from ._torch_calls import Calls
 from .errors import ArgumentError, UnsupportedError
 from .variant import Variant
 
 _LIBRARY = torch.library.Library("lathe", "FRAGMENT")
-_CUDA = 2  # kDLCUDA
-_HEAD = 65536  # bytes of a workspace that must be zero before its first use
-_STEP_TOKENS = 8
-_THREADS = torch.get_num_threads()  # until someone sets another number, as tuned
-
-_TORCH = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
-_NAMES = {
-    **{dtype: name for name, dtype in _TORCH.items()},
-    torch.int32: "i32",
-    torch.int64: "i64",
-}
-
-
-class Bound(NamedTuple):
-    """A call of tensors of known layouts. Tensors are counted: those given, then those made."""
-
-    binding: Binding
-    copies: tuple[int, ...]  # what must be made dense before
-    made: tuple[tuple[tuple[int, ...], torch.dtype], ...]
-    order: tuple[int, ...]  # the tensor of each slot that is given
-
-
-class Roles(NamedTuple):
-    """The slots of a kernel for any sizes, from one made for dims of 2."""
-
-    initial: tuple[Slot, ...]
-    final: tuple[Slot, ...]
 
 
 class Operators:
@@ -62,16 +36,15 @@ class Operators:
         self.variant = variant
         dims = {dim: 2 for dim in variant.dims if dim not in variant.derived}
         probe = Kernel(variant.handle, _abi.FORWARD, CPU, dims, "f32")
-        self.roles = Roles(
-            tuple(slot for slot in probe.slots if slot.role == "initial state"),
-            tuple(slot for slot in probe.slots if slot.role == "final state"),
-        )
-        self.states = tuple(slot.operand for slot in self.roles.initial)
+        finals = [slot for slot in probe.slots if slot.role == "final state"]
+        self.states = tuple(slot.operand for slot in finals)
+        self.state_dims = tuple(slot.axes[2:] for slot in finals)
         self.given = (*variant.arguments, *self.states)
         # States of the compiler's own: the logarithms by which others are scaled. Outputs do not
         # depend on how a state is split into the two, so that these count as constants.
         self.scales = frozenset(self.states).difference(variant.states)
-        self.counts = (len(variant.arguments), len(self.states), len(variant.constants))
+        self.counts = (len(self.given), len(variant.constants))
+        self.calls = Calls(variant, self.states, self.scales)
         self._define()
 
     def _define(self) -> None:
@@ -108,10 +81,9 @@ class Operators:
         self.overload = getattr(torch.ops.lathe, name).default
         self.backward_overload = getattr(torch.ops.lathe, f"{name}_backward").default
 
-    def _split(self, args: Sequence[Any]) -> tuple[list[Tensor | None], Any, Any, Any]:
+    def _split(self, args: tuple[Any, ...]) -> tuple[list[Any], Any, tuple[Any, ...], Any]:
         """Tensors with states, cu_seqlens, consts, the rest."""
-        tensors, states, constants = self.counts
-        given = tensors + states
+        given, constants = self.counts
         end = given + 1 + constants
         return list(args[:given]), args[given], args[given + 1 : end], args[end:]
 
@@ -124,7 +96,7 @@ class Operators:
 
     def forward(self, *args: Any) -> tuple[Tensor, ...]:
         given, cu_seqlens, constants, (final,) = self._split(args)
-        made = self._run(_abi.FORWARD, given, cu_seqlens, constants, final)
+        made = self.calls.run(_abi.FORWARD, given, cu_seqlens, constants, final)
         if not final:
             made += [given[0].new_empty(0, dtype=torch.float32) for _ in self.states]
         return tuple(made)
@@ -132,150 +104,13 @@ class Operators:
     def backward(self, *args: Any) -> list[Tensor]:
         given, cu_seqlens, constants, rest = self._split(args)
         *cotangents, wanted = rest
-        made = self._run(_abi.BACKWARD, [*given, *cotangents], cu_seqlens, constants, tuple(wanted))
+        made = self.calls.run(
+            _abi.BACKWARD, given + cotangents, cu_seqlens, constants, tuple(wanted)
+        )
         dtypes = [tensor.dtype for tensor, want in zip(given, wanted) if want]
         return [
             grad if grad.dtype == dtype else grad.to(dtype) for grad, dtype in zip(made, dtypes)
         ]
-
-    def _run(
-        self,
-        pass_: int,
-        given: list[Tensor | None],
-        cu_seqlens: Tensor | None,
-        constants: Sequence[float | None],
-        asked: bool | tuple[bool, ...],
-    ) -> list[Tensor]:
-        key = (
-            "torch",
-            pass_,
-            asked,
-            tuple(constants),
-            *[None if t is None else (t.shape, t.stride(), t.dtype, t.get_device()) for t in given],
-            None
-            if cu_seqlens is None
-            else (cu_seqlens.shape, cu_seqlens.dtype, cu_seqlens.get_device()),
-        )
-        cache = self.variant._bindings
-        bound = cache.get(key) or cache.add(
-            key, self._bind(pass_, given, cu_seqlens, constants, asked)
-        )
-        for place in bound.copies:
-            given[place] = given[place].contiguous()
-        device = given[0].device
-        # On a GPU, tokens may belong to no sequence, and are not written then.
-        packed = cu_seqlens is not None and device.type == "cuda"
-        make = torch.zeros if packed else torch.empty
-        made = [make(shape, dtype=dtype, device=device) for shape, dtype in bound.made]
-        tensors = given + made
-        pointers = [tensors[place].data_ptr() for place in bound.order]
-        sequences = 0
-        if cu_seqlens is not None:
-            cu_seqlens = cu_seqlens.contiguous()
-            sequences = cu_seqlens.data_ptr()
-        if device.type == "cuda":
-            stream = torch.cuda.current_stream(device).cuda_stream
-
-            def workspace(size: int) -> tuple[int, Tensor]:
-                room = torch.empty(size, dtype=torch.uint8, device=device)
-                room[:_HEAD].zero_()
-                return room.data_ptr(), room
-
-            bound.binding.launch(pointers, sequences, stream, workspace)
-        else:
-            threads = torch.get_num_threads()
-            bound.binding.launch(pointers, sequences, threads=0 if threads == _THREADS else threads)
-        return made
-
-    def _bind(
-        self,
-        pass_: int,
-        given: Sequence[Tensor | None],
-        cu_seqlens: Tensor | None,
-        constants: Sequence[float | None],
-        asked: bool | tuple[bool, ...],
-    ) -> Bound:
-        variant = self.variant
-        names = [*variant.arguments, *(f"initial {state}" for state in self.states)]
-        if pass_ == _abi.BACKWARD:
-            names += [f"d.{name}" for name in variant.outputs]
-            names += [f"d.final {name}" for name in self.states if name not in self.scales]
-        layouts = {
-            name: _layout(f"{variant.name}: {name}", tensor)
-            for name, tensor in zip(names, given)
-            if tensor is not None
-        }
-        packed = None
-        if cu_seqlens is not None:
-            packed = _layout(f"{variant.name}: cu_seqlens", cu_seqlens)
-            packed = packed._replace(strides=dense(packed.shape))
-        geometry = _calls.measure(variant, layouts, packed)
-        device = layouts[variant.arguments[0]].device
-        for name, layout in (*layouts.items(), ("cu_seqlens", packed)):
-            if layout is not None and layout.device != device:
-                raise ArgumentError(
-                    f"{variant.name}: {name} is on {_calls.device_text(layout.device)}, "
-                    f"{variant.arguments[0]} on {_calls.device_text(device)}; all must be on one "
-                    "device"
-                )
-        where = "cuda" if device[0] == _CUDA else "cpu"
-        if pass_ == _abi.BACKWARD and "backward" not in variant.passes[where]:
-            raise UnsupportedError(
-                f"{variant.name} has no backward pass on {_calls.device_text(device)}; passes "
-                f"there: {', '.join(variant.passes[where]) or 'none'}. The CPU has "
-                f"{', '.join(variant.passes['cpu'])}"
-            )
-        if (
-            pass_ == _abi.FORWARD
-            and where == "cuda"
-            and geometry.tokens <= _STEP_TOKENS
-            and "step" in variant.passes[where]
-        ):
-            pass_ = _abi.STEP
-        states = {
-            name: layouts[f"initial {name}"].dtype
-            for name in self.states
-            if f"initial {name}" in layouts and layouts[f"initial {name}"].dtype != "f32"
-        }
-        kernel = _calls.kernel_of(
-            variant, pass_, device, geometry, _calls.dtypes_text(variant, layouts, states)
-        )
-        copies = tuple(
-            place
-            for place, name in enumerate(names)
-            if name in layouts and not _is_bindable(kernel.roles[name], layouts[name])
-        )
-        for place in copies:
-            layout = layouts[names[place]]
-            layouts[names[place]] = layout._replace(strides=dense(layout.shape))
-        written = self._written(pass_, kernel, asked)
-        made = []
-        for slot in written:
-            shape = _calls.shape_of(slot, geometry, layouts)
-            layouts[slot.name] = Layout(shape, dense(shape), slot.dtype, device)
-            made.append((shape, _TORCH[slot.dtype]))
-        known = {
-            name: value for name, value in zip(variant.constants, constants) if value is not None
-        }
-        binding = Binding(
-            kernel,
-            [layouts.get(slot.name) for slot in kernel.slots],
-            _calls.constants_of(kernel, known),
-            packed,
-        )
-        places = {name: place for place, name in enumerate([*names, *(s.name for s in written)])}
-        order = tuple(places[slot.name] for slot in kernel.slots if slot.name in layouts)
-        return Bound(binding, copies, tuple(made), order)
-
-    def _written(self, pass_: int, kernel: Kernel, asked: bool | tuple[bool, ...]) -> list[Slot]:
-        """What the operator gives, in its order."""
-        if isinstance(asked, bool):
-            names = list(self.variant.outputs)
-            names += [f"final {state}" for state in self.states] if asked else []
-        else:
-            given = [*self.variant.arguments, *(f"initial {state}" for state in self.states)]
-            names = [f"d.{name}" for name, want in zip(given, asked) if want]
-        return [kernel.roles[name] for name in names]
 
     # Fakes: shapes and dtypes alone, also symbolic ones.
 
@@ -297,8 +132,8 @@ class Operators:
             for name in variant.outputs
         ]
         sequences = batch if cu_seqlens is None else cu_seqlens.shape[0] - 1
-        for slot, state in zip(self.roles.final, given[len(variant.arguments) :]):
-            shape = (sequences, heads, *(dims[axis] for axis in slot.axes[2:])) if final else (0,)
+        for own, state in zip(self.state_dims, given[len(variant.arguments) :]):
+            shape = (sequences, heads, *(dims[dim] for dim in own)) if final else (0,)
             dtype = state.dtype if final and state is not None else torch.float32
             made.append(first.new_empty(shape, dtype=dtype))
         return tuple(made)
@@ -317,7 +152,7 @@ class Operators:
 
     # Autograd.
 
-    def save(self, ctx: Any, inputs: Sequence[Any], output: Any) -> None:
+    def save(self, ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
         given, cu_seqlens, constants, (final,) = self._split(inputs)
         ctx.save_for_backward(*given, cu_seqlens)
         ctx.set_materialize_grads(False)
@@ -355,34 +190,6 @@ def _identifier(name: str, used: set[str]) -> str:
         name += "_"
     used.add(name)
     return name
-
-
-def _layout(name: str, tensor: Tensor) -> Layout:
-    dtype = _NAMES.get(tensor.dtype)
-    if dtype is None:
-        raise ArgumentError(f"{name} is {tensor.dtype}; it must be float32, bfloat16 or float16")
-    kind = {"cpu": CPU[0], "cuda": _CUDA}.get(tensor.device.type)
-    if kind is None:
-        raise ArgumentError(f"{name} is on {tensor.device}; it must be on the CPU or a CUDA device")
-    return Layout(
-        tuple(tensor.shape), tuple(tensor.stride()), dtype, (kind, max(0, tensor.get_device()))
-    )
-
-
-def _is_bindable(slot: Slot, layout: Layout) -> bool:
-    """Whether a kernel takes a tensor as it lies; all are taken with their own axes dense."""
-    leading = {"param": 0, "initial state": 2, "state cotangent": 2}.get(slot.role, 3)
-    own, strides = layout.shape[leading:], layout.strides[leading:]
-    if layout.device[0] == _CUDA and leading == 2 and len(own) == 2:
-        return _is_dense(own, strides) or _is_dense(own[::-1], strides[::-1])
-    return _is_dense(own, strides)
-
-
-def _is_dense(shape: Sequence[int], strides: Sequence[int]) -> bool:
-    return all(
-        size <= 1 or stride == expected
-        for size, stride, expected in zip(shape, strides, dense(tuple(shape)))
-    )
 
 
 def states_of(operators: Operators, given: Any) -> list[Tensor | None]:

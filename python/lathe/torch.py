@@ -60,10 +60,10 @@ class Op:
     ) -> tuple[Any, Any]:
         """Computes outputs, and states if asked for.
 
-        Inputs are ``[B, T, H', dims]``, where H' may be fewer than the heads H of the outputs, which
-        it divides; params ``[H, dims]``; states ``[N, H, dims]``, N the number of sequences. They
-        are float32, bfloat16 or float16, all on one device, of any strides; what is not dense along
-        its last axis is copied.
+        Inputs are ``[B, T, H', dims]``, where H' divides the heads H of the outputs; params
+        ``[H, dims]``; states ``[N, H, dims]``, N the number of sequences. They are float32,
+        bfloat16 or float16, all on one device, of any strides; what is not dense along its last
+        axis is copied.
 
         Under autocast, inputs are cast to its dtype, but for log-decays; these, params and states
         stay as they are.

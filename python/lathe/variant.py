@@ -43,16 +43,16 @@ class Variant:
         text: The whole text of the spec, `file` what its messages call it.
         dims: Names of the dimensions: ``("K", "V")``; `derived`: those whose size follows.
         operands: All `Operand`, in the order of the spec, states last.
-        remarks: All `Remark` of the compiler.
+        remarks: All `Remark` of the compiler; `warnings`: those of what is probably a mistake.
         passes: ``{"cpu": ("forward", "backward", ...), "cuda": (...)}``.
         arguments: Names of inputs, then params: the order of arguments by position.
         inputs, params, constants, outputs, states: Names of each kind.
     """
 
-    def __init__(self, handle: int) -> None:
+    def __init__(self, handle: ctypes.c_void_p) -> None:
         library = _abi.library()
-        self.handle = handle
-        weakref.finalize(self, library.lathe_variant_free, handle).atexit = False
+        self.handle: int = handle.value or 0
+        weakref.finalize(self, library.lathe_variant_free, handle.value).atexit = False
         about = json.loads(library.lathe_variant_json(handle))
         self.name: str = about["name"]
         self.file: str = about["file"]
@@ -62,8 +62,9 @@ class Variant:
             Operand(each["name"], each["kind"], tuple(each["dims"]), each.get("log", False))
             for each in about["operands"]
         )
-        self.remarks = tuple(
-            Remark(each["line"], each["column"], each["text"]) for each in about["remarks"]
+        self.remarks, self.warnings = (
+            tuple(Remark(each["line"], each["column"], each["text"]) for each in about[kind])
+            for kind in ("remarks", "warnings")
         )
         self.derived = tuple(each["dim"] for each in about["derived"])
         self.passes = {device: tuple(names) for device, names in about["passes"].items()}
@@ -177,7 +178,7 @@ def load(name: str) -> Variant:
     """
     handle = ctypes.c_void_p()
     _abi.check(_abi.library().lathe_load(_text("name", name), ctypes.byref(handle)))
-    return Variant(handle.value)
+    return Variant(handle)
 
 
 def compile(text: str, *, file: str = "spec", name: str | None = None) -> Variant:
@@ -199,7 +200,7 @@ def compile(text: str, *, file: str = "spec", name: str | None = None) -> Varian
             _text("text", text), _text("file", file), wanted, ctypes.byref(handle)
         )
     )
-    return Variant(handle.value)
+    return Variant(handle)
 
 
 def _text(name: str, value: Any) -> bytes:

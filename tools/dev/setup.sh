@@ -93,8 +93,8 @@ setupPython() {
   PATH=$venv/bin:$PATH
 }
 
-# PyTorch, for its tests alone: they are skipped where it can't be had. Any build of it will do; pip's
-# own settings (PIP_EXTRA_INDEX_URL) may name one for the CPU, which is the smaller.
+# PyTorch, for its tests alone: they are skipped where it cannot be had. Any build will do; pip's
+# own settings (PIP_EXTRA_INDEX_URL) may name those for the CPU, which are smaller.
 setupTorch() {
   local wanted stamp=$venv/.installed-torch
   wanted=$(cat tests/requirements-torch.txt)
