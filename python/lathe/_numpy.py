@@ -38,12 +38,20 @@ class Call:
         self.layouts = {name: view.layout for name, view in self.views.items()}
         self.sequences = None if cu_seqlens is None else self._view("cu_seqlens", cu_seqlens)
         packed = None if self.sequences is None else self.sequences.layout
-        self.geometry = _calls.measure(variant, self.layouts, packed)
+        key = (*self.layouts.values(), packed)
+        geometry = variant._geometries.get(key)
+        if geometry is None:
+            measured = _calls.measure(variant, self.layouts, packed)
+            geometry = variant._geometries.add(key, measured)
+        self.geometry: _calls.Geometry = geometry
         self.initial_state = initial_state
         self.threads = threads
 
     def _view(self, name: str, value: Any, written: bool = False) -> View:
-        return view(f"{self.variant.name}: {name}", value, written)
+        try:
+            return view(name, value, written)
+        except ArgumentError as error:
+            raise ArgumentError(f"{self.variant.name}: {error}") from error.__cause__
 
     def _kernel(self, pass_: int, dtypes: Mapping[str, str] | None = None) -> Kernel:
         text = _calls.dtypes_text(self.variant, self.layouts, dtypes)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 from typing import Any, NamedTuple
 
+import numpy
+
 from .errors import ArgumentError
 
 # DLDataTypeCode and bits (dlpack.h) of what Lathe computes with, and of lists of integers.
@@ -14,7 +16,12 @@ FLOATS = ("f32", "bf16", "f16")
 CPU = (1, 0)  # DLDevice: kDLCPU, device 0
 
 _KINDS = {0: "int", 1: "uint", 2: "float", 4: "bfloat", 5: "complex", 6: "bool"}
-_NUMPY = {"float32": "f32", "float16": "f16", "int32": "i32", "int64": "i64"}
+_NUMPY = {
+    numpy.dtype(numpy.float32): "f32",
+    numpy.dtype(numpy.float16): "f16",
+    numpy.dtype(numpy.int32): "i32",
+    numpy.dtype(numpy.int64): "i64",
+}
 
 
 class DLTensor(ctypes.Structure):
@@ -62,7 +69,7 @@ def dense(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def view(name: str, value: Any, written: bool = False) -> View:
     """`value` as strided memory of this process; `name` is the argument that errors speak of."""
-    if type(value).__module__ == "numpy" and hasattr(value, "__array_interface__"):
+    if isinstance(value, numpy.ndarray):
         return _of_numpy(name, value, written)
     if type(value).__name__ == "PyCapsule":
         return _of_capsule(name, value)
@@ -88,19 +95,19 @@ def view(name: str, value: Any, written: bool = False) -> View:
     return _of_capsule(name, capsule)
 
 
-def _of_numpy(name: str, array: Any, written: bool) -> View:
-    dtype = _NUMPY.get(array.dtype.name)
-    if dtype is None or not array.dtype.isnative:
+def _of_numpy(name: str, array: numpy.ndarray, written: bool) -> View:
+    dtype = _NUMPY.get(array.dtype)
+    if dtype is None:
         order = "" if array.dtype.isnative else " in foreign byte order"
         raise ArgumentError(f"{name} is {array.dtype.name}{order}; {_accepted()}")
     interface = array.__array_interface__
     if written and interface["data"][1]:
         raise ArgumentError(f"{name} is read-only; it is written, so it must be writable")
     size = array.itemsize
-    if any(stride % size for stride in array.strides):
+    strides = array.strides
+    if any(stride % size for stride in strides):
         raise ArgumentError(
-            f"{name} has strides of {array.strides} bytes; they must be multiples of its element's "
-            f"{size}"
+            f"{name} has strides of {strides} bytes; they must be multiples of its element's {size}"
         )
     # NumPy gives arrays without elements strides of 0.
     strides = (

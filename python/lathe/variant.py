@@ -76,6 +76,7 @@ class Variant:
         self.arguments = self.inputs + self.params
         self._kernels: Recent = Recent(256)
         self._bindings: Recent = Recent(1024)
+        self._geometries: Recent = Recent(1024)
 
     def _names(self, kind: str) -> tuple[str, ...]:
         return tuple(operand.name for operand in self.operands if operand.kind == kind)
