@@ -3,6 +3,7 @@
 import threading
 import unittest
 
+from support import ROOT
 from torch_support import Case, draw, recurrences, required, torch
 
 import lathe
@@ -25,6 +26,18 @@ def add_case(name):
 
 for each in LOOPS:
     add_case(each)
+
+
+class Directions(Case):
+    """Of every variant of the library, along one direction of each that goes in."""
+
+
+def add_direction(name):
+    setattr(Directions, f"test_{name}", lambda self: self.check_directions(lathe.torch.op(name)))
+
+
+for path in (ROOT / "variants").glob("*.lathe"):
+    add_direction(path.stem)
 
 
 class Calls(Case):

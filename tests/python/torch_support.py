@@ -12,7 +12,7 @@ except ImportError as missing:
 
 import recurrences
 
-SIZES = {"K": 6, "V": 4}
+SIZES = {"K": 6, "V": 4, "M": 3, "F": 6}
 GATED = ("mlstm",)  # their last state is scaled
 
 
@@ -21,7 +21,8 @@ def draw(op, batch=2, tokens=9, heads=2, dtype=torch.float32, seed=0):
     random = torch.Generator().manual_seed(seed)
     tensors, states = {}, {}
     for operand in op.variant.operands:
-        dims = [SIZES[dim] for dim in operand.dims]
+        sizes = SIZES | {dim: 1 + SIZES["K"] + SIZES["K"] ** 2 for dim in op.variant.derived}
+        dims = [sizes[dim] for dim in operand.dims]
         leading = {
             "input": (batch, tokens, heads),
             "param": (heads,),
@@ -44,6 +45,38 @@ def required(values):
 
 
 class Case(support.Case):
+    def check_directions(self, op, step=8e-3):
+        """The derivative along a random direction of each that goes in, by differences."""
+        tensors, states = draw(op, tokens=6)
+        given = required(tensors | {f"initial {name}": x for name, x in states.items()})
+        random = torch.Generator().manual_seed(9)
+        weights = {}
+
+        def loss(name=None, shift=0):
+            moved = dict(given)
+            if name:
+                moved[name] = given[name] + shift
+            initial = {n: moved.pop(f"initial {n}") for n in states}
+            outputs, last = op(**moved, initial_state=initial, output_final_state=True)
+            results = list(outputs) if isinstance(outputs, tuple) else [outputs]
+            if not op._operators.scales:
+                results += last.values() if isinstance(last, dict) else [last]
+            for place, result in enumerate(results):
+                if place not in weights:
+                    weights[place] = torch.randn(result.shape, generator=random)
+            return sum((weights[n] * x).double().sum() for n, x in enumerate(results))
+
+        loss().backward()
+        for name, value in given.items():
+            self.assertIsNotNone(value.grad, name)
+            direction = torch.randn(value.shape, generator=random)
+            parts = (value.grad * direction).double()
+            with torch.no_grad():
+                move = step * direction
+                expected = ((loss(name, move) - loss(name, -move)) / (2 * step)).item()
+            error = abs(parts.sum().item() - expected)
+            self.assertLess(error, 1e-2 * max(0.3, parts.norm().item()), f"{name}: {expected}")
+
     def check_gradients(self, op, tensors, states, limit=2e-5, **named):
         """Outputs, last states, and the gradients of all that goes in, of a loss of random
         weights."""
