@@ -17,7 +17,7 @@ bool available(std::string* problem = nullptr);
 /// Throws Error "<what was asked>: CUDA_ERROR_X (text)" where the result is not success.
 void check(Result result, const std::string& asked);
 
-/// Throws Error in the child of a fork whose parent had loaded the driver: CUDA does not work there.
+/// Throws Error in the child of a fork whose parent had loaded the driver: it does not work there.
 void checkProcess();
 
 /// "CUDA_ERROR_INVALID_VALUE (invalid argument)".

@@ -6,6 +6,8 @@
 #include "tools/liblathe/Kernel.h"
 
 #include <atomic>
+#include <cstdlib>
+#include <cstring>
 #include <nlohmann/json.hpp>
 
 using namespace lathe;
@@ -24,7 +26,13 @@ namespace {
 
 std::atomic<lathe_tuning> tuning = LATHE_TUNING_LOOKUP;
 
-void require(const void* pointer, const char* name) {
+/// LATHE_TUNING=off wins over what the program asked for.
+lathe_tuning tuningMode() {
+  const char* named = std::getenv("LATHE_TUNING");
+  return named && std::strcmp(named, "off") == 0 ? LATHE_TUNING_OFF : tuning.load();
+}
+
+template <typename T> void require(const T* pointer, const char* name) {
   if (!pointer)
     reject(std::string(name) + " is null");
 }
@@ -110,8 +118,8 @@ lathe_status lathe_prepare(const lathe_variant* variant, const lathe_options* op
     require(options, "options");
     const std::shared_ptr<const Variant>& own = variant->variant;
     const Request request = readOptions(*own, *options);
-    const Prepared prepared =
-        request.isCuda ? prepareCuda(own, request, tuning) : prepareCpu(own, request, tuning);
+    const Prepared prepared = request.isCuda ? prepareCuda(own, request, tuningMode())
+                                             : prepareCpu(own, request, tuningMode());
     *kernel = new lathe_kernel{prepared.kernel, describe(*own, request, prepared)};
   });
 }

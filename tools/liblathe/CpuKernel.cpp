@@ -141,17 +141,14 @@ struct Chosen {
 constexpr double tuningSeconds = 30;
 
 Chosen choose(const CpuProblem& problem, lathe_tuning tuning) {
-  const char* off = std::getenv("LATHE_TUNING");
-  if (tuning == LATHE_TUNING_OFF ||
-      (tuning == LATHE_TUNING_LOOKUP && off && std::strcmp(off, "off") == 0))
+  if (tuning == LATHE_TUNING_OFF)
     return {};
   CpuRecords records;
   constexpr bool exactly = true;
   if (const auto found = records.find(problem, exactly))
     return {*found, "tuned"};
   if (tuning == LATHE_TUNING_TUNE) {
-    static std::mutex one;  // Two at once would disturb each other.
-    const std::lock_guard lock(one);
+    const std::lock_guard lock(measuring());
     if (const auto found = records.find(problem, exactly))
       return {*found, "tuned"};
     return {tuneCpu(problem, records, tuningSeconds).winner, "tuned"};

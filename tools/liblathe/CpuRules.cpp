@@ -89,7 +89,7 @@ private:
   }
 
   void push(const Declaration& own, const std::string& name, Role role, Part part,
-            std::string operand = "", bool isParam = false) {
+            const std::string& operand = "", bool isParam = false) {
     TensorRule rule;
     rule.name = name;
     rule.operand = operand.empty() ? own.name : operand;

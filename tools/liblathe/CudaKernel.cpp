@@ -89,8 +89,7 @@ Choice chooseTile(const Problem& problem, const CompiledVariant& variant, const 
     return chooseByModel(problem, gpu);
   Database database;
   if (tuning == LATHE_TUNING_TUNE) {
-    static std::mutex one;  // Two at once would disturb each other.
-    const std::lock_guard lock(one);
+    const std::lock_guard lock(measuring());
     const Choice known = choose(problem, gpu, database);
     if (known.origin == ChoiceOrigin::tuned)
       return known;

@@ -1,5 +1,7 @@
 #include "tools/liblathe/Kernel.h"
 
+#include "compiler/cpu/OfProcess.h"
+
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -33,6 +35,8 @@ const char* name(TensorRule::Role role) {
   }
   return "";
 }
+
+std::mutex& measuring() { return ofProcess<std::mutex>(); }
 
 std::string keyOf(const Variant& variant, const Request& request) {
   std::ostringstream key;

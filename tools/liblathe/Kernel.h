@@ -4,6 +4,7 @@
 #include "tools/liblathe/Request.h"
 
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -65,6 +66,9 @@ Prepared prepareCpu(const std::shared_ptr<const Variant>& variant, const Request
                     lathe_tuning tuning);
 Prepared prepareCuda(const std::shared_ptr<const Variant>& variant, const Request& request,
                      lathe_tuning tuning);
+
+/// Held while something is measured: two at once would disturb each other.
+std::mutex& measuring();
 
 /// What makes kernels equal, beside the text of their choice.
 std::string keyOf(const Variant& variant, const Request& request);

@@ -80,7 +80,7 @@ Request readOptions(const Variant& variant, const lathe_options& options) {
     reject("device has the type " + std::to_string(type) +
            "; it must be kDLCPU (1) or kDLCUDA (2)");
   request.isCuda = type == kDLCUDA;
-  request.device = options.device.device_id;
+  request.device = request.isCuda ? options.device.device_id : 0;
   const Plan& plan = variant.compiled.plan;
   request.signature = dtypesOf(plan, options.dtypes, request.isCuda);
   request.signature.dims = dimsOf(plan, options.dims);

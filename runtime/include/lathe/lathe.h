@@ -220,8 +220,8 @@ LATHE_API lathe_status lathe_workspace(const lathe_kernel* kernel, const lathe_c
 LATHE_API lathe_status lathe_launch(const lathe_kernel* kernel, const lathe_call* call,
                                     void* stream);
 
-/* What later calls of lathe_prepare do, on all threads: a lathe_tuning. LATHE_TUNING=off wins
- * over LOOKUP. ARGUMENT: no such mode. */
+/* What later calls of lathe_prepare do, on all threads: a lathe_tuning. LATHE_TUNING=off in
+ * the environment wins. ARGUMENT: no such mode. */
 LATHE_API lathe_status lathe_set_tuning(int32_t mode);
 
 /* The cache of GPU code on disk, as a JSON object: {"folder": "/home/...", "mode": "rw" | "ro" |

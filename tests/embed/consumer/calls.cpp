@@ -1,5 +1,6 @@
 // Calls through the C++ header: a spec of one's own, packed sequences, steps, strides, grouped
 // heads, nothing at all; threads and forks.
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -277,10 +278,17 @@ void threads() {
 
 /// The child has none of the threads that computed in its parent.
 void forks() {
+  const lathe::Kernel before(lathe::Variant::compile(spec), options);
   std::fflush(stdout);
   const pid_t child = fork();
   if (child == 0) {
     alarm(60);
+    Decay right, found;
+    right.loop(2);
+    lathe::Call call(before);
+    found.bind(call);
+    before.launch(call);
+    EXPECT(distance(found.o, right.o) < 1e-5);
     runsItsOwnSpec();
     threads();
     std::fflush(stdout);
