@@ -45,7 +45,7 @@ def assign(variant: Variant, args: Sequence[Any], named: Mapping[str, Any]) -> t
             values[name] = value
         elif name in variant.constants:
             if value is not None:
-                constants[name] = float(value)
+                constants[name] = _number(variant, name, value)
         else:
             raise ArgumentError(
                 f"{variant.name} has no argument {name}; it takes {variant.signature}"
@@ -56,6 +56,15 @@ def assign(variant: Variant, args: Sequence[Any], named: Mapping[str, Any]) -> t
             f"{variant.name} needs {', '.join(missing)} as well: {variant.signature}"
         )
     return [values[name] for name in variant.arguments], constants
+
+
+def _number(variant: Variant, name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ArgumentError(
+            f"{variant.name}: {name} is a {type(value).__name__}; it must be a number"
+        ) from None
 
 
 def measure(

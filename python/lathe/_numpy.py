@@ -15,6 +15,7 @@ from .errors import ArgumentError
 if TYPE_CHECKING:
     from .variant import Variant
 
+_MOST_THREADS = 1 << 16  # more than any machine has, and less than an int32 holds
 _DTYPES = {"f32": numpy.float32, "f16": numpy.float16}
 
 
@@ -30,6 +31,10 @@ class Call:
         cu_seqlens: Any,
         threads: int,
     ) -> None:
+        if not isinstance(threads, int):
+            raise ArgumentError(
+                f"{variant.name}: threads is a {type(threads).__name__}; it must be an int"
+            )
         self.variant = variant
         values, self.constants = _calls.assign(variant, args, named)
         self.views = {
@@ -45,7 +50,7 @@ class Call:
             geometry = variant._geometries.add(key, measured)
         self.geometry: _calls.Geometry = geometry
         self.initial_state = initial_state
-        self.threads = threads
+        self.threads = min(threads, _MOST_THREADS)
 
     def _view(self, name: str, value: Any, written: bool = False) -> View:
         try:

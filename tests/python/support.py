@@ -10,10 +10,10 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/variants"))
 
-# Before lathe reads it: the user's own caches stay out of the tests.
+# Before lathe and torch read them: the user's own caches stay out of the tests.
 SCRATCH = tempfile.TemporaryDirectory(prefix="lathe-python-tests-")
-for variable, folder in (("LATHE_CACHE_DIR", "cache"), ("LATHE_TUNING_DIR", "tuning")):
-    os.environ[variable] = str(pathlib.Path(SCRATCH.name) / folder)
+for variable in ("LATHE_CACHE_DIR", "LATHE_TUNING_DIR", "TORCHINDUCTOR_CACHE_DIR"):
+    os.environ[variable] = str(pathlib.Path(SCRATCH.name) / variable.lower())
 
 try:
     import numpy as np

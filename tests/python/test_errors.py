@@ -29,6 +29,14 @@ class Refused(Case):
         self.refused("gla got q twice: by position and by name", q, k, v, g, q=q)
         self.refused(f"gla takes 4 tensors by position, not 5: {SIGNATURE}", q, k, v, g, g)
 
+    def test_what_is_no_number(self):
+        text = "gla: scale is a str; it must be a number"
+        self.refused(text, *self.arrays, scale="big")
+        text = "gla: threads is a float; it must be an int"
+        self.refused(text, *self.arrays, threads=1.0)
+        with self.assertRaisesRegex(lathe.ArgumentError, "threads is -1; it must be at least"):
+            self.gla(*self.arrays, threads=-1)
+
     def test_what_is_no_array(self):
         self.refused(
             "gla: k is a list; it must be an array: NumPy's, or anything with __dlpack__",
