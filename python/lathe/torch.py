@@ -50,6 +50,16 @@ class Op:
     def __repr__(self) -> str:
         return f"<lathe.torch.Op {self.variant.signature}>"
 
+    # As its variant: modules that hold it are copied and pickled.
+    def __copy__(self) -> Op:
+        return self
+
+    def __deepcopy__(self, _: Any) -> Op:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return op, (self.variant,)
+
     def __call__(
         self,
         *args: Tensor,

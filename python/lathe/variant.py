@@ -99,6 +99,16 @@ class Variant:
     def __repr__(self) -> str:
         return f"<lathe.Variant {self.signature}>"
 
+    # A variant never changes, so that it is its own copy; another process compiles it again.
+    def __copy__(self) -> Variant:
+        return self
+
+    def __deepcopy__(self, _: Any) -> Variant:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _compiled, (self.text, self.file, self.name)
+
     def __call__(
         self,
         *args: Any,
@@ -202,6 +212,10 @@ def compile(text: str, *, file: str = "spec", name: str | None = None) -> Varian
         )
     )
     return Variant(handle)
+
+
+def _compiled(text: str, file: str, name: str) -> Variant:
+    return compile(text, file=file, name=name)
 
 
 def _text(name: str, value: Any) -> bytes:

@@ -1,5 +1,7 @@
 """lathe.torch on the CPU: results, gradients, what a caller may do with an operator."""
 
+import copy
+import pickle
 import threading
 import unittest
 
@@ -240,6 +242,14 @@ class Calls(Case):
         for seed in range(2):
             for (o, g), (other, other_g) in zip(alone[seed], together[seed], strict=True):
                 self.assertTrue(torch.equal(o, other) and torch.equal(g, other_g))
+
+    def test_modules_that_hold_one(self):
+        module = torch.nn.Linear(2, 2)
+        module.op = self.op
+        self.assertIs(copy.deepcopy(module).op, self.op)
+        again = pickle.loads(pickle.dumps(module)).op
+        self.assertTrue(torch.equal(again(*self.arrays)[0], self.op(*self.arrays)[0]))
+        self.assertIs(again.overload, self.op.overload)
 
     def test_numpy_and_torch_agree(self):
         o = lathe.load("gla")(*(x.numpy() for x in self.arrays))[0]

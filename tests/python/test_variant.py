@@ -1,5 +1,7 @@
 """lathe.load, lathe.compile, and calls on NumPy's arrays."""
 
+import copy
+import pickle
 import unittest
 
 from support import ROOT, Case, gla_arrays, naive_gla, np
@@ -63,6 +65,14 @@ class Compile(Case):
         self.assert_refused(
             refused, "name holds a NUL character, which ends text in C", lathe.load, "g\0la"
         )
+
+    def test_copies_and_pickles(self):
+        gla = lathe.load("gla")
+        self.assertIs(copy.deepcopy(gla), gla)
+        self.assertIs(copy.copy(gla), gla)
+        arrays, again = gla_arrays(), pickle.loads(pickle.dumps(gla))
+        self.assertEqual((repr(again), again.file), (repr(gla), gla.file))
+        np.testing.assert_array_equal(again(*arrays)[0], gla(*arrays)[0])
 
     def test_versions(self):
         self.assertRegex(lathe.version(), r"^\d+\.\d+\.\d+$")
