@@ -73,6 +73,7 @@ class Embed(unittest.TestCase):
     def test_calls_from_cpp(self):
         self.run_program("calls")
 
+    @unittest.skipUnless(os.environ.get("LATHE_NVRTC_PATH"), "no NVRTC: ./dev names one")
     def test_cuda_on_a_pretended_driver(self):
         self.run_program("cuda", LATHE_CUDA_PATH=os.environ["LATHE_FAKE_CUDA"])
 
