@@ -1,7 +1,7 @@
 #include "bench/Cases.h"
 #include "bench/Support.h"
 #include "tools/lathe/KernelOptions.h"
-#include "tools/lathe/Oracle.h"
+#include "tuner/Oracle.h"
 
 namespace lathe::bench {
 
@@ -19,7 +19,7 @@ void interpretWith(benchmark::State& state, const std::string& variant, int chun
   const Shape shape{1, tokens, 1};
   const HostCall call = draw(compiled.plan, signature, shape, {});
   for (auto _ : state)
-    benchmark::DoNotOptimize(tool::interpretCall(compiled, signature.dims, shape, call, {}, chunk));
+    benchmark::DoNotOptimize(interpretCall(compiled, signature.dims, shape, call, {}, chunk));
   state.counters["per_token"] =
       benchmark::Counter(double(state.iterations() * tokens),
                          benchmark::Counter::kIsRate | benchmark::Counter::kInvert);

@@ -39,6 +39,10 @@ std::shared_ptr<const CompiledKernel> kernelOf(Entry entry, const Key& key) {
 
 }  // namespace
 
+const char* name(Origin origin) {
+  return origin == Origin::memory ? "memory" : origin == Origin::disk ? "disk" : "compiled";
+}
+
 Kernels::Kernels(Store store) : disk(std::move(store)) {}
 
 std::shared_ptr<Kernels::Slot> Kernels::slotOf(const std::string& key) {

@@ -24,6 +24,8 @@ struct CompiledKernel {
 /// Where a kernel came from.
 enum class Origin { memory, disk, compiled };
 
+const char* name(Origin origin);  ///< "memory", "disk", "compiled"
+
 struct Fetched {
   std::shared_ptr<const CompiledKernel> kernel;
   Origin origin = Origin::compiled;

@@ -13,6 +13,7 @@ std::string archOf(int major, int minor) {
 }
 
 int deviceCount() {
+  cuda::checkProcess();
   int count = 0;
   cuda::check(cuda::api().deviceGetCount(&count), "the number of GPUs");
   return count;

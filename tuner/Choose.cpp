@@ -27,6 +27,12 @@ static bool isCurrent(const Problem& problem, const Trial& record) {
   }
 }
 
+const char* name(ChoiceOrigin origin) {
+  return origin == ChoiceOrigin::tuned    ? "tuned"
+         : origin == ChoiceOrigin::nearby ? "nearby"
+                                          : "model";
+}
+
 Choice choose(const Problem& problem, const DeviceInfo& gpu, const Database& database) {
   for (bool exact : {true, false}) {
     if (tuningIsOff())
@@ -41,6 +47,10 @@ Choice choose(const Problem& problem, const DeviceInfo& gpu, const Database& dat
                 toString(record->tile) +
                 " was tuned; using the model's until they are tuned again");
   }
+  return chooseByModel(problem, gpu);
+}
+
+Choice chooseByModel(const Problem& problem, const DeviceInfo& gpu) {
   Candidates all = candidates(*problem.plan, problem.family, problem.signature, gpu.limits,
                               problem.shape.batch * problem.shape.heads);
   return {all.tiles.front(), ChoiceOrigin::model};

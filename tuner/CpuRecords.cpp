@@ -73,7 +73,7 @@ CpuRecords::CpuRecords(const std::string& folder) {
     path = any.parent_path() / (processorKey() + ".json");
 }
 
-std::optional<CpuChoice> CpuRecords::find(const CpuProblem& problem) const {
+std::optional<CpuChoice> CpuRecords::find(const CpuProblem& problem, bool exact) const {
   const std::string key = keyOf(problem);
   const Bucket wanted = bucketOf(problem.shape);
   std::optional<CpuChoice> found;
@@ -83,7 +83,7 @@ std::optional<CpuChoice> CpuRecords::find(const CpuProblem& problem) const {
       if (record.at("key") != key)
         continue;
       const int away = distance(record.at("bucket").get<Bucket>(), wanted);
-      if (found && away >= least)
+      if ((exact && away > 0) || (found && away >= least))
         continue;
       const json& winner = record.at("winner");
       found = CpuChoice{winner.at("threads").get<int>(), winner.at("slice").get<int>(),

@@ -57,8 +57,8 @@ public:
   /// `folder` as of Database.
   explicit CpuRecords(const std::string& folder = "");
 
-  /// The winner of the same bucket, else of the nearest one there is.
-  std::optional<CpuChoice> find(const CpuProblem& problem) const;
+  /// The winner of the same bucket, else, unless `exact`, of the nearest one there is.
+  std::optional<CpuChoice> find(const CpuProblem& problem, bool exact = false) const;
   void store(const CpuProblem& problem, const CpuTuningResult& result);
 
   const std::filesystem::path& file() const { return path; }  ///< Empty: nothing is kept.

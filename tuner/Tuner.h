@@ -51,6 +51,8 @@ struct TuningResult {
 /// Where a tile came from.
 enum class ChoiceOrigin { tuned, nearby, model };
 
+const char* name(ChoiceOrigin origin);  ///< "tuned", "nearby", "model"
+
 struct Choice {
   Tile tile;
   ChoiceOrigin origin = ChoiceOrigin::model;
@@ -95,6 +97,9 @@ std::string sourceDigest(const KernelSource& kernel);
 /// kernel would be another today does not count. Never compiles and never measures. Throws
 /// std::invalid_argument where no tile can run the problem.
 Choice choose(const Problem& problem, const DeviceInfo& gpu, const Database& database);
+
+/// As if nothing had been tuned. Throws as `choose`.
+Choice chooseByModel(const Problem& problem, const DeviceInfo& gpu);
 
 struct TuneOptions {
   int limit = 64;  ///< Candidates that are compiled, best first by the model.

@@ -1,14 +1,15 @@
 #include "compiler/cpu/Pool.h"
 
+#include "compiler/cpu/OfProcess.h"
+
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <exception>
-#include <memory>
 #include <mutex>
+#include <system_error>
 #include <thread>
-#include <vector>
 
 namespace lathe::cpu {
 
@@ -36,23 +37,14 @@ struct Job {
   }
 };
 
+/// Its threads sleep until the process ends, and nothing waits for them then.
 class Pool {
 public:
-  ~Pool() {
-    {
-      const std::lock_guard lock(mutex);
-      isOver = true;
-    }
-    arrived.notify_all();
-    for (std::thread& thread : threads)
-      thread.join();
-  }
-
   void run(Job& job, int helpers) {
     {
       const std::lock_guard lock(mutex);
-      while (static_cast<int>(threads.size()) < helpers)
-        threads.emplace_back([this] { serve(); });
+      while (threads < helpers && start())
+        ++threads;
       for (int i = 0; i < helpers; ++i)
         waiting.push_back(&job);
     }
@@ -65,12 +57,20 @@ public:
   }
 
 private:
+  /// False where the system gives no more threads: those that are there do the work.
+  bool start() {
+    try {
+      std::thread([this] { serve(); }).detach();
+      return true;
+    } catch (const std::system_error&) {
+      return false;
+    }
+  }
+
   void serve() {
     std::unique_lock lock(mutex);
     while (true) {
-      arrived.wait(lock, [&] { return isOver || !waiting.empty(); });
-      if (isOver)
-        return;
+      arrived.wait(lock, [&] { return !waiting.empty(); });
       Job& job = *waiting.front();
       waiting.pop_front();
       ++job.inside;
@@ -85,8 +85,7 @@ private:
   std::mutex mutex;
   std::condition_variable arrived;
   std::deque<Job*> waiting;  ///< A job once for each helper that it wants.
-  std::vector<std::thread> threads;
-  bool isOver = false;
+  int threads = 0;
 };
 
 }  // namespace
@@ -94,13 +93,12 @@ private:
 int processors() { return std::max(1, static_cast<int>(std::thread::hardware_concurrency())); }
 
 void parallelFor(long tasks, int threads, const std::function<void(long)>& task) {
-  static Pool pool;
   Job job;
   job.tasks = tasks;
   job.task = &task;
   const long helpers = std::min<long>(threads, tasks) - 1;
   if (helpers > 0)
-    pool.run(job, static_cast<int>(helpers));
+    ofProcess<Pool>().run(job, static_cast<int>(helpers));
   else
     job.work();
   if (job.failure)

@@ -3,9 +3,11 @@
 #include "runtime/Error.h"
 #include "runtime/driver/Library.h"
 
+#include <atomic>
 #include <cstdlib>
 #include <map>
 #include <mutex>
+#include <pthread.h>
 
 namespace lathe::cuda {
 
@@ -44,6 +46,8 @@ Api load() {
   return api;
 }
 
+std::atomic<bool> isForked = false;
+
 Context primaryContext(int device) {
   static std::mutex mutex;
   static std::map<int, Context> contexts;
@@ -62,8 +66,18 @@ Context primaryContext(int device) {
 
 const Api& api() {
   // A failure throws out of the initialisation, which the next call tries again.
-  static const Api table = load();
+  static const Api table = [] {
+    Api loaded = load();
+    pthread_atfork(nullptr, nullptr, [] { isForked = true; });
+    return loaded;
+  }();
   return table;
+}
+
+void checkProcess() {
+  if (isForked)
+    throw Error("CUDA was in use before this process was forked off, and cannot be used in it; "
+                "start it anew instead (in Python: multiprocessing's start method 'spawn')");
 }
 
 bool available(std::string* problem) {
@@ -116,6 +130,7 @@ static bool isCurrentOn(unsigned long long id, int device) {
 }
 
 ContextScope::ContextScope(int device) {
+  checkProcess();
   check(api().ctxGetCurrent(&current), "the current context");
   if (current) {
     currentId = contextId(current);

@@ -17,6 +17,9 @@ bool available(std::string* problem = nullptr);
 /// Throws Error "<what was asked>: CUDA_ERROR_X (text)" where the result is not success.
 void check(Result result, const std::string& asked);
 
+/// Throws Error in the child of a fork whose parent had loaded the driver: it does not work there.
+void checkProcess();
+
 /// "CUDA_ERROR_INVALID_VALUE (invalid argument)".
 std::string describe(Result result);
 

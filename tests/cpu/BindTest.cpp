@@ -4,6 +4,8 @@
 
 #include <atomic>
 #include <functional>
+#include <sys/wait.h>
+#include <unistd.h>
 
 namespace lathe::test {
 namespace {
@@ -140,6 +142,21 @@ TEST(CpuPool, RunsEveryTaskOnce) {
     for (const std::atomic<int>& count : runs)
       EXPECT_EQ(count, 1);
   }
+}
+
+/// The child has none of the threads of its parent.
+TEST(CpuPool, WorksAfterAFork) {
+  cpu::parallelFor(8, 4, [](long) {});
+  const pid_t child = fork();
+  if (child == 0) {
+    alarm(60);
+    std::atomic<int> runs = 0;
+    cpu::parallelFor(100, 4, [&](long) { ++runs; });
+    _exit(runs == 100 ? 0 : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
 }
 
 TEST(CpuPool, ThrowsWhatATaskThrows) {

@@ -82,6 +82,10 @@ TEST_F(CpuTuner, RemembersTheNearestShape) {
   EXPECT_EQ(chooseCpu(problem, records), (CpuChoice{1, 16, 0}));
   problem.shape.tokens = 5000;
   EXPECT_EQ(chooseCpu(problem, records), (CpuChoice{2, 32, 0}));
+  constexpr bool exactly = true;
+  EXPECT_EQ(records.find(problem, exactly), std::nullopt);
+  problem.shape.tokens = 1024;
+  EXPECT_EQ(records.find(problem, exactly), (CpuChoice{2, 32, 0}));
   setenv("LATHE_TUNING", "off", 1);
   EXPECT_EQ(chooseCpu(problem, records), CpuChoice());
   unsetenv("LATHE_TUNING");

@@ -2,7 +2,9 @@
 
 #include "tests/runtime/DriverSupport.h"
 
+#include <sys/wait.h>
 #include <thread>
+#include <unistd.h>
 
 namespace lathe {
 namespace {
@@ -30,6 +32,23 @@ TEST_F(DeviceQuery, FillsInWhatTilesAreChosenBy) {
 
 TEST_F(DeviceQuery, NoSuchDevice) {
   EXPECT_EQ(errorOf([] { deviceInfo(2); }), "there is no GPU 2; this machine has GPUs 0 to 1");
+}
+
+TEST_F(DeviceQuery, IsRefusedAfterAFork) {
+  ASSERT_EQ(deviceCount(), 2);
+  const std::string refused = "CUDA was in use before this process was forked off, and cannot be "
+                              "used in it; start it anew instead (in Python: multiprocessing's "
+                              "start method 'spawn')";
+  const pid_t child = fork();
+  if (child == 0)
+    _exit(errorOf([] { deviceInfo(0); }) == refused &&
+                  errorOf([] { cuda::ContextScope scope(0); }) == refused
+              ? 0
+              : 1);
+  int status = -1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(deviceCount(), 2);
 }
 
 TEST_F(DeviceQuery, ErrorsSayWhatWasAsked) {

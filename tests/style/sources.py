@@ -6,7 +6,8 @@ import re
 import subprocess
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-CXX = {".h", ".cpp", ".cu", ".cuh"}
+HEADERS = {".h", ".hpp"}
+CXX = HEADERS | {".c", ".cpp", ".cu", ".cuh"}
 SOURCES = CXX | {".td", ".py", ".sh", ".txt", ".cmake"}
 UNTRACKED = {".git", ".venv", "build", "__pycache__"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*["<]([^">]+)[">]', re.MULTILINE)

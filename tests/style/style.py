@@ -13,7 +13,7 @@ import subprocess
 import sys
 
 import tidy
-from sources import CXX, ROOT, needs_mlir, sources, tracked
+from sources import CXX, HEADERS, ROOT, needs_mlir, sources, tracked
 
 SKIPPED = 77
 MAX_COLUMNS = 100
@@ -67,7 +67,7 @@ def check_layout(_):
         ]
         if path.suffix in CXX | {".td"} and len(lines) > MAX_LINES:
             problems.append(f"{name}: {len(lines)} lines")
-        if path.suffix == ".h" and "#pragma once" not in lines:
+        if path.suffix in HEADERS and "#pragma once" not in lines:
             problems.append(f"{name}: no #pragma once")
     return report(problems, f"{MAX_COLUMNS} columns, {MAX_LINES} lines, one idea a file")
 
@@ -92,7 +92,7 @@ def check_headers(_):
     # What tests include for themselves may need the definitions of their targets.
     headers = [
         path
-        for path in sources({".h"})
+        for path in sources(HEADERS)
         if not (is_device(path) or needs_mlir(path) or path.is_relative_to(ROOT / "tests"))
     ]
     flags = ["-std=c++20", "-fsyntax-only", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter"]

@@ -1,7 +1,7 @@
 #include "tools/lathe/Tensors.h"
 
 #include "tests/tools/Support.h"
-#include "tools/lathe/Oracle.h"
+#include "tuner/Oracle.h"
 
 namespace lathe::tool {
 namespace {

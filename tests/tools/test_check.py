@@ -261,7 +261,8 @@ class Explain(Case):
         for options, text in (
             (["--dims", "K=0"], "--dims K=0: 'K=0' is no size; write K=128,V=64"),
             (["--dims", "Q=8"], "--dims Q=8: variant gla has no dimension 'Q'; it has K, V"),
-            (["--dtype", "f64"], "'f64' is no dtype; accepted are bf16, f16 and f32"),
+            (["--dtype", "f64"], "--dtype f64: 'f64' is no dtype; accepted are bf16, f16 and "
+             "f32"),
             (["--dtype", "bf16,z=f32"], "--dtype bf16,z=f32: variant gla has no operand 'z'"),
             (["--shape", "8,4096"], "--shape 8,4096 is no shape; write batch, tokens, heads: "
              "8,4096,16"),

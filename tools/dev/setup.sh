@@ -7,7 +7,7 @@ debianPackages=(
   g++ cmake ninja-build ccache python3 python3-venv git
   llvm-19-dev llvm-19-tools libmlir-19-dev mlir-19-tools zlib1g-dev libzstd-dev libminizip-dev
   clang-19 libclang-rt-19-dev clang-format-19 clang-tidy-19
-  libgtest-dev libgmock-dev libbenchmark-dev nlohmann-json3-dev libcli11-dev
+  libgtest-dev libgmock-dev libbenchmark-dev nlohmann-json3-dev libcli11-dev libdlpack-dev pkgconf
 )
 nvrtcPackage=nvidia-cuda-nvrtc==13.0.88
 venv=$PWD/.venv
@@ -91,6 +91,23 @@ setupPython() {
   fi
   export LATHE_NVRTC_PATH
   PATH=$venv/bin:$PATH
+}
+
+# PyTorch, for its tests alone: they are skipped where it cannot be had. Any build will do; pip's
+# own settings (PIP_EXTRA_INDEX_URL) may name those for the CPU, which are smaller.
+setupTorch() {
+  local wanted stamp=$venv/.installed-torch
+  wanted=$(cat tests/requirements-torch.txt)
+  [[ -f $stamp && $(cat "$stamp") == "$wanted" ]] && return 0
+  if [[ -z ${LATHE_NO_INSTALL:-} ]]; then
+    step "install $wanted into .venv, for its tests"
+    if quietly "$setupLogs/pip-torch.log" "$venv/bin/python" -m pip install \
+      --disable-pip-version-check --requirement tests/requirements-torch.txt; then
+      echo "$wanted" >"$stamp"
+      return 0
+    fi
+  fi
+  step "the tests of PyTorch are skipped: .venv has no $wanted (see build/setup/pip-torch.log)"
 }
 
 # covers HAVE WANTED: every line of WANTED is a line of HAVE.

@@ -1,45 +1,17 @@
 #include "tools/lathe/KernelOptions.h"
 
-#include "compiler/plan/Dims.h"
+#include "compiler/cuda/ParseSignature.h"
 #include "runtime/Device.h"
 #include "runtime/driver/Cuda.h"
 #include "tools/lathe/Command.h"
 
 #include <algorithm>
-#include <charconv>
 #include <limits>
-#include <sstream>
 #include <stdexcept>
 
 namespace lathe::tool {
 
 namespace {
-
-std::vector<std::string> split(const std::string& text) {
-  std::string spaced = text;
-  std::replace(spaced.begin(), spaced.end(), ',', ' ');
-  std::istringstream words(spaced);
-  std::vector<std::string> parts;
-  for (std::string word; words >> word;)
-    parts.push_back(word);
-  return parts;
-}
-
-/// A whole number of at least 1; 0 where the text is none.
-std::int64_t parseCount(std::string_view text) {
-  std::int64_t number = 0;
-  auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  return error == std::errc() && rest == text.data() + text.size()
-             ? std::max<std::int64_t>(number, 0)
-             : 0;
-}
-
-std::string join(const std::vector<std::string>& words) {
-  std::string text;
-  for (const std::string& word : words)
-    text += (text.empty() ? "" : ", ") + word;
-  return text;
-}
 
 constexpr const char* tileRule = " is no part of a tile; write c16,b64,v64,s2,k1,x1 (chunk, block, "
                                  "blockV, stages, splitK, columns), n8 (segments; n0: as the "
@@ -52,8 +24,14 @@ std::string quoted(const std::string& text) { return "'" + text + "'"; }
   throw UsageError(option + " " + given + ": " + problem);
 }
 
-std::string lacks(const Plan& plan, const std::string& what, const std::string& name) {
-  return "variant " + plan.variant + " has no " + what + " " + quoted(name);
+/// The result of `parse`; what it does not accept becomes an error of the option.
+template <typename Parse>
+auto parsed(const std::string& option, const std::string& given, const Parse& parse) {
+  try {
+    return parse();
+  } catch (const std::invalid_argument& error) {
+    reject(option, given, error.what());
+  }
 }
 
 }  // namespace
@@ -97,66 +75,26 @@ void KernelOptions::addArch(CLI::App& command) {
 }
 
 std::map<std::string, int> parseDims(const std::string& text, const Plan& plan) {
-  constexpr int usual = 128, largest = 1 << 20;
+  constexpr int usual = 128;
   std::map<std::string, int> dims;
   for (const std::string& dim : plan.dims)
     dims[dim] = usual;
   for (const DerivedDim& derived : plan.rules.derived)
     dims.erase(derived.dim);
-  for (const std::string& part : split(text)) {
-    const std::size_t equals = part.find('=');
-    const std::string dim = part.substr(0, equals);
-    const std::int64_t size =
-        equals == std::string::npos ? 0 : parseCount(std::string_view(part).substr(equals + 1));
-    if (size < 1 || size > largest)
-      reject("--dims", text, quoted(part) + " is no size; write K=128,V=64");
-    if (std::find(plan.dims.begin(), plan.dims.end(), dim) == plan.dims.end())
-      reject("--dims", text, lacks(plan, "dimension", dim) + "; it has " + join(plan.dims));
-    dims[dim] = static_cast<int>(size);
-  }
-  try {
-    return completeDims(plan.variant, plan.rules, std::move(dims));
-  } catch (const std::invalid_argument& error) {
-    reject("--dims", text, error.what());
-  }
-}
-
-DType parseDType(const std::string& text) {
-  for (DType dtype : {DType::bf16, DType::f16, DType::f32})
-    if (text == name(dtype))
-      return dtype;
-  throw UsageError("'" + text + "' is no dtype; accepted are bf16, f16 and f32");
+  return parsed("--dims", text, [&] { return parseSizes(text, plan, std::move(dims)); });
 }
 
 Signature parseSignature(const KernelOptions& options, const Plan& plan) {
-  Signature signature;
+  Signature signature = parsed("--dtype", options.dtype, [&] {
+    return parseDTypes(options.dtype, plan, Signature().compute);
+  });
   signature.dims = parseDims(options.dims, plan);
   signature.pairedHeads = options.pairedHeads;
-  std::map<std::string, DType> exceptions;
-  for (const std::string& part : split(options.dtype)) {
-    const std::size_t equals = part.find('=');
-    if (equals == std::string::npos)
-      signature.compute = parseDType(part);
-    else
-      exceptions[part.substr(0, equals)] = parseDType(part.substr(equals + 1));
-  }
-  for (const Operand& operand : plan.operands) {
-    const bool isStream =
-        operand.kind == Operand::Kind::input || operand.kind == Operand::Kind::output;
-    DType dtype = isStream ? signature.compute : DType::f32;
-    if (auto found = exceptions.find(operand.name); found != exceptions.end()) {
-      dtype = found->second;
-      exceptions.erase(found);
-    }
-    signature.dtypes.push_back(dtype);
-  }
-  if (!exceptions.empty())
-    reject("--dtype", options.dtype, lacks(plan, "operand", exceptions.begin()->first));
   return signature;
 }
 
 Shape parseShape(const std::string& text) {
-  const std::vector<std::string> parts = split(text);
+  const std::vector<std::string> parts = splitList(text);
   Shape shape;
   if (parts.size() == 3) {
     shape = {parseCount(parts[0]), parseCount(parts[1]), parseCount(parts[2])};
@@ -179,7 +117,7 @@ Tile parseTile(const std::string& text, const Tile& base) {
   Tile tile = base;
   if (!text.empty())
     tile.form = Form::portable, tile.segments = 0;
-  for (const std::string& part : split(text)) {
+  for (const std::string& part : splitList(text)) {
     if (part == name(Form::portable) || part == name(Form::sm90a) || part == name(Form::general)) {
       tile.form = formNamed(part);
       continue;

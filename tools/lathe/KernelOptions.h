@@ -26,8 +26,6 @@ struct KernelOptions {
 /// UsageError.
 std::map<std::string, int> parseDims(const std::string& text, const Plan& plan);
 
-DType parseDType(const std::string& text);
-
 /// "bf16" or "bf16,g=f32": the dtype of inputs and outputs, and exceptions by name. Params and
 /// states are f32 unless named. Throws UsageError.
 Signature parseSignature(const KernelOptions& options, const Plan& plan);

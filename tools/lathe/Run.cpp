@@ -4,9 +4,9 @@
 #include "tools/lathe/CpuDevice.h"
 #include "tools/lathe/KernelOptions.h"
 #include "tools/lathe/Number.h"
-#include "tools/lathe/Oracle.h"
 #include "tools/lathe/SpecFile.h"
 #include "tools/lathe/Tensors.h"
+#include "tuner/Oracle.h"
 #include "tuner/Sequences.h"
 #include "tuner/Verify.h"
 

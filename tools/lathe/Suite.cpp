@@ -3,8 +3,8 @@
 #include "runtime/Prepare.h"
 #include "tools/lathe/Command.h"
 #include "tools/lathe/KernelOptions.h"
-#include "tools/lathe/Oracle.h"
 #include "tools/lathe/Roofline.h"
+#include "tuner/Oracle.h"
 
 #include <cmath>
 #include <fstream>

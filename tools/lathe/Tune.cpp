@@ -3,10 +3,10 @@
 #include "tools/lathe/CpuDevice.h"
 #include "tools/lathe/KernelOptions.h"
 #include "tools/lathe/Number.h"
-#include "tools/lathe/Oracle.h"
 #include "tools/lathe/Progress.h"
 #include "tools/lathe/Report.h"
 #include "tools/lathe/SpecFile.h"
+#include "tuner/Oracle.h"
 #include "tuner/Tuner.h"
 
 #include <iostream>

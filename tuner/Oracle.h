@@ -1,10 +1,10 @@
-// The interpreter as the tuner and `lathe run` call it.
+// The interpreter as tuning and `lathe run` call it.
 #pragma once
 
 #include "compiler/Compile.h"
 #include "tuner/Tuner.h"
 
-namespace lathe::tool {
+namespace lathe {
 
 /// What a call computes, in double precision over all cores: token by token where `chunk` is 0,
 /// else in the chunk form; packed sequences one by one. Throws std::invalid_argument as the
@@ -16,4 +16,4 @@ HostResult interpretCall(const CompiledVariant& variant, const std::map<std::str
 /// Holds a copy of the variant.
 Oracle oracleOf(const CompiledVariant& variant);
 
-}  // namespace lathe::tool
+}  // namespace lathe

@@ -1,4 +1,4 @@
-#include "tools/lathe/Oracle.h"
+#include "tuner/Oracle.h"
 
 #include "tuner/Sequences.h"
 
@@ -6,7 +6,7 @@
 #include <memory>
 #include <thread>
 
-namespace lathe::tool {
+namespace lathe {
 
 namespace {
 
@@ -46,4 +46,4 @@ Oracle oracleOf(const CompiledVariant& variant) {
   };
 }
 
-}  // namespace lathe::tool
+}  // namespace lathe

@@ -1,0 +1,75 @@
+"""The wheel that `pip install .` makes, around the liblathe that is built already."""
+
+import email
+import importlib.util
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+import zipfile
+
+from support import ROOT, Case
+
+import lathe
+
+
+@unittest.skipUnless(
+    importlib.util.find_spec("scikit_build_core"),
+    "scikit-build-core is missing: ./dev test installs it",
+)
+class Wheel(Case):
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(folder.cleanup)
+        cls.folder = pathlib.Path(folder.name)
+        command = [sys.executable, "-m", "pip", "wheel", str(ROOT), "--no-deps", "--no-index"]
+        command += ["--no-build-isolation", "--disable-pip-version-check"]
+        command += ["--wheel-dir", str(cls.folder)]
+        command += ["-C", f"build-dir={cls.folder / 'build'}"]
+        command += ["-C", f"cmake.define.LATHE_LIBRARY={os.environ['LATHE_LIBRARY']}"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise AssertionError(done.stdout + done.stderr)
+        (cls.path,) = cls.folder.glob("*.whl")
+
+    def test_for_every_python(self):
+        name = f"lathe-{lathe.version()}-py3-none-linux_{os.uname().machine}.whl"
+        self.assertEqual(self.path.name, name)
+
+    def test_what_it_says_of_itself(self):
+        with zipfile.ZipFile(self.path) as wheel:
+            text = wheel.read(f"lathe-{lathe.version()}.dist-info/METADATA").decode()
+        about = email.message_from_string(text)
+        self.assertEqual((about["Name"], about["Version"]), ("lathe", lathe.version()))
+        self.assertEqual(about["License-Expression"], "Apache-2.0")
+        self.assertEqual(about.get_all("Provides-Extra"), ["torch"])
+        self.assertIn("numpy>=1.22", about.get_all("Requires-Dist"))
+
+    def test_its_files(self):
+        with zipfile.ZipFile(self.path) as wheel:
+            names = {name for name in wheel.namelist() if ".dist-info/" not in name}
+            size = wheel.getinfo("lathe/lib/liblathe.so").file_size
+        modules = {f"lathe/{path.name}" for path in (ROOT / "python/lathe").glob("*.py")}
+        self.assertEqual(names, modules | {"lathe/py.typed", "lathe/lib/liblathe.so"})
+        self.assertLess(size, 100e6)
+
+    def test_it_runs_where_nothing_else_is(self):
+        target = self.folder / "installed"
+        with zipfile.ZipFile(self.path) as wheel:
+            wheel.extractall(target)
+        program = """
+import numpy, lathe
+one = numpy.ones((1, 2, 1, 3), numpy.float32)
+o, _ = lathe.load("linear_attention")(one, one, one)
+print(lathe.__file__, o.ravel().tolist())
+"""
+        environment = {"LATHE_LIBRARY": "", "PYTHONPATH": str(target), "PATH": "/nowhere"}
+        found = self.python(program, **environment)
+        self.assertEqual(found, f"{target}/lathe/__init__.py {[1.0] * 6}\n")
+
+
+if __name__ == "__main__":
+    unittest.main()

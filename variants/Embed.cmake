@@ -1,0 +1,10 @@
+# Writes OUTPUT: a table of (name, text) of the FILES in ROOT.
+set(text "// Generated from variants/.\n#include \"variants/Library.h\"\n\nnamespace lathe {\n")
+string(APPEND text "const LibraryFile kLibraryFiles[] = {\n")
+foreach(file IN LISTS FILES)
+  cmake_path(GET file STEM name)
+  file(READ ${ROOT}/${file} content)
+  string(APPEND text "{\"${name}\", R\"lathe(${content})lathe\"},\n")
+endforeach()
+string(APPEND text "{nullptr, nullptr}};\n}  // namespace lathe\n")
+file(WRITE ${OUTPUT} "${text}")
