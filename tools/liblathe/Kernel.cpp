@@ -47,7 +47,7 @@ std::string keyOf(const Variant& variant, const Request& request) {
     key << " " << dim << "=" << size;
   for (const DType dtype : request.signature.dtypes)
     key << " " << name(dtype);
-  key << " " << name(request.signature.compute);
+  key << " " << name(request.signature.compute) << " " << request.signature.pairedHeads;
   return key.str();
 }
 
