@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <mutex>
+#include <set>
 #include <thread>
 
 namespace lathe::test {
@@ -18,7 +19,8 @@ struct Job {
   KernelSource kernel;
 };
 
-/// Every tile of some variants, the default one of the rest of the library.
+/// Every tile of some variants, the default one of the rest of the library; of tiles that share a
+/// kernel the first.
 std::vector<Job> jobsOf(const std::string& arch) {
   std::vector<Job> jobs;
   for (const std::string& name : libraryNames()) {
@@ -32,9 +34,12 @@ std::vector<Job> jobsOf(const std::string& arch) {
       std::vector<Tile> tiles = candidates(plan, family, signature, knownDevice(arch), 128).tiles;
       if (!isAll)
         tiles.resize(1);
-      for (const Tile& tile : tiles)
-        jobs.push_back(
-            {name, arch, family, tile, tile == tiles.front(), emit(plan, family, signature, tile)});
+      std::set<std::string> texts;
+      for (const Tile& tile : tiles) {
+        KernelSource kernel = emit(plan, family, signature, tile);
+        if (texts.insert(kernel.text).second)
+          jobs.push_back({name, arch, family, tile, tile == tiles.front(), std::move(kernel)});
+      }
     }
   }
   return jobs;

@@ -28,8 +28,9 @@ class Wheel(Case):
         command = [sys.executable, "-m", "pip", "wheel", str(ROOT), "--no-deps", "--no-index"]
         command += ["--no-build-isolation", "--disable-pip-version-check"]
         command += ["--wheel-dir", str(cls.folder)]
-        command += ["-C", f"build-dir={cls.folder / 'build'}"]
-        command += ["-C", f"cmake.define.LATHE_LIBRARY={os.environ['LATHE_LIBRARY']}"]
+        command += [f"--config-settings=build-dir={cls.folder / 'build'}"]
+        library = os.environ["LATHE_LIBRARY"]
+        command += [f"--config-settings=cmake.define.LATHE_LIBRARY={library}"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise AssertionError(done.stdout + done.stderr)

@@ -161,7 +161,7 @@ TEST_F(DatabaseTest, ATileKeepsItsForm) {
     json.get<Tile>();
     FAIL();
   } catch (const std::invalid_argument& error) {
-    EXPECT_STREQ(error.what(), "a tile's form is 'sm_70'; it must be portable or sm_90a");
+    EXPECT_STREQ(error.what(), "a tile's form is 'sm_70'; it must be portable, sm_90a or general");
   }
 }
 

@@ -2,8 +2,8 @@
 
 #include "compiler/cpu/OfProcess.h"
 #include "tools/liblathe/Failure.h"
+#include "tools/liblathe/Library.h"
 #include "tools/liblathe/Shared.h"
-#include "variants/Library.h"
 
 #include <algorithm>
 #include <cstdlib>
