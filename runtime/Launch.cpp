@@ -161,8 +161,8 @@ void LaunchPlan::useWorkspace(const Workspace& workspace) {
   if (workspace.device != device)
     fail("is on GPU " + std::to_string(workspace.device) + "; the tensors are on GPU " +
          std::to_string(device));
-  std::memcpy(argument.data() + offsetof(KernelSizes, workspace), &workspace.data,
-              sizeof(workspace.data));
+  std::memcpy(argument.data() + offsetof(KernelSizes, workspace),
+              static_cast<const void*>(&workspace.data), sizeof(workspace.data));
   hasWorkspace = true;
 }
 

@@ -24,7 +24,7 @@ void HopperScanEmitter::layOutChannels(SharedLayout& room) {
   outputOffset = room.take(std::size_t(tile.blockV / 16) * outputTokens * outputRow);
   factorOffset = room.take(parts * (channels / 2) * factorBytes);
   partOffset = room.take(parts * channels * (sizeof(float) + 2));
-  decayOffset = room.take(5 * channels * sizeof(float) + 2 * keyPanels * sizeof(int));
+  decayOffset = room.take(5 * channels * sizeof(float) + std::size_t(2) * keyPanels * sizeof(int));
 }
 
 void HopperScanEmitter::writeChannelConstants(Text& text) const {
@@ -33,11 +33,11 @@ void HopperScanEmitter::writeChannelConstants(Text& text) const {
   };
   // Up to five warpgroups: one copies, one decays each panel, one or two hold the state.
   const int groups = tile.blockV / panelColumns;
-  const bool five = keyPanels + groups == 4;
+  const bool five = keyPanels + groups == 4, narrow = groups == 1 && !five;
   constant("kOutputTokens", outputTokens);
-  constant("kLoadRegisters", 32);
-  constant("kScoreRegisters", five ? 80 : 120);
-  constant("kStateRegisters", groups == 1 ? (five ? 208 : 216) : (five ? 144 : 176));
+  constant("kLoadRegisters", narrow ? 48 : 32);
+  constant("kScoreRegisters", five ? 80 : narrow ? 128 : 120);
+  constant("kStateRegisters", groups == 1 ? 208 : five ? 144 : 176);
   constant("kGateOffset", gateOffset);
   constant("kPartOffset", partOffset);
   constant("kDecayOffset", decayOffset);

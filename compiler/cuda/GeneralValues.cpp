@@ -195,7 +195,9 @@ std::string SweepWriter::offset(const Scope& scope, const Dims& dims, bool isHel
                               ? "(firstColumn + " + scope.at.at(dim) + ")"
                               : scope.at.at(dim);
     const int size = isHeld ? kernel.held(dim) : kernel.size(dim);
-    place = place.empty() ? i : "(" + place + ") * " + std::to_string(size) + " + " + i;
+    if (!place.empty())
+      place.insert(0, "(").append(") * ").append(std::to_string(size)).append(" + ");
+    place += i;
   }
   return place.empty() ? "0" : place;
 }

@@ -9,11 +9,11 @@ namespace lathe {
 static constexpr double sweep = 0.5, joinStart = 2, joinSegment = 0.2;
 
 double segmentedTime(std::int64_t heads, std::int64_t chunks, int segments, int multiprocessors) {
-  auto waves = double((heads * segments + multiprocessors - 1) / multiprocessors);
+  const std::int64_t waves = (heads * segments + multiprocessors - 1) / multiprocessors;
   if (segments == 1)
-    return waves * double(chunks);
-  auto longest = double((chunks + segments - 1) / segments);
-  return waves * ((1 + sweep) * longest + joinStart + joinSegment * segments);
+    return double(waves) * double(chunks);
+  const std::int64_t longest = (chunks + segments - 1) / segments;
+  return double(waves) * ((1 + sweep) * double(longest) + joinStart + joinSegment * segments);
 }
 
 int segmentsFor(const Segmenting& segmenting, std::int64_t heads, std::int64_t tokens,

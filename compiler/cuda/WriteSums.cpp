@@ -83,7 +83,7 @@ std::vector<TokenEmitter::Product> TokenEmitter::products(int affine) const {
     auto [factor, base] = factored(vector);
     for (Product& product : result)
       if (product.base == base) {
-        product.row += " + " + factor + row;
+        product.row.append(" + ").append(factor).append(row);
         return;
       }
     result.push_back({base, factor + row, rowDims(affine)});

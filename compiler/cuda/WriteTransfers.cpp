@@ -76,11 +76,12 @@ void TokenEmitter::writeAim(Text& text) const {
     bool state = plan.operands[i].kind == Operand::Kind::state;
     int index = tensorIndex(kernel.tensors, i, state ? Role::final : Role::operand);
     std::string tensor = "args.tensors[" + std::to_string(index) + "]";
-    text.line("      targets[", place++, "] = ",
-              state ? tensor + ".data && sequence.slot >= 0 ? " + tensor +
-                          ".stateOffset(sequence, head) : kNowhere"
-                    : tensor + ".offset(sequence, head)",
-              ";  // ", plan.operands[i].name);
+    text.line("      targets[", place++, "] = ");
+    if (state)
+      text.line("          ", tensor, ".data && sequence.slot >= 0 ? ", tensor,
+                ".stateOffset(sequence, head) : kNowhere;  // ", plan.operands[i].name);
+    else
+      text.line("          ", tensor, ".offset(sequence, head);  // ", plan.operands[i].name);
   }
   text.line("    }");
 }

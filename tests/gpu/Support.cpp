@@ -24,7 +24,7 @@ namespace {
 fs::path variantsFolder() {
   std::error_code error;
   fs::path beside = fs::read_symlink("/proc/self/exe", error).parent_path().parent_path();
-  if (!error && fs::is_directory(beside / "variants"))
+  if (!error && fs::exists(beside / "variants" / "gla.lathe"))
     return beside / "variants";
   return fs::path(LATHE_SOURCE_DIR) / "variants";
 }

@@ -1,5 +1,6 @@
 # Writes OUTPUT: a table of (name, text) of the FILES in ROOT.
-set(text "// Generated from variants/.\n#include \"tools/liblathe/Library.h\"\n\nnamespace lathe {\n")
+set(text "// Generated from variants/.\n#include \"tools/liblathe/Library.h\"\n\n")
+string(APPEND text "namespace lathe {\n")
 string(APPEND text "const LibraryFile kLibraryFiles[] = {\n")
 foreach(file IN LISTS FILES)
   cmake_path(GET file STEM name)
