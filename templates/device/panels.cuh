@@ -84,7 +84,10 @@ template <int N, int LANES, class T>
 __device__ __forceinline__ void loadPieces(float (&x)[8], const T* row, int columns, bool valid,
                                            int lane) {
   int column = lane % LANES * 8;
-  loadNeighbours(x, row + column, valid && column < N && column < columns ? 8 : 0);
+  bool inside = valid && column < N && column < columns;
+#pragma unroll
+  for (int i = 0; i < 8; ++i)
+    x[i] = inside ? toFloat(row[column + i]) : 0.0f;
 }
 
 /// Zeros where the row is not valid.
