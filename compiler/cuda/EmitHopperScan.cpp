@@ -17,7 +17,8 @@ HopperScanEmitter::HopperScanEmitter(const Plan& plan, const Signature& signatur
       heads(tile.blockV == 2 * panelColumns && signature.dims.at(form.valueDim) == panelColumns
                 ? 2
                 : 1),
-      channels(form.decay == DecayKind::vector) {
+      channels(form.decay == DecayKind::vector),
+      keyPanels((signature.dims.at(form.keyDim) + panelColumns - 1) / panelColumns) {
   kernel.entry = entryName(plan, Family::scan);
   kernel.arch = name(Form::sm90a);
   kernel.tensors = tensorSlots(plan);
@@ -96,8 +97,7 @@ Product HopperScanEmitter::productOf(int index, const std::string& dim, const ch
 
 /// The tile of a loaded tensor in a stage.
 std::string HopperScanEmitter::tileOf(const Product& product) const {
-  int keyTile =
-      hopperChunk * panelColumns * 2 * ((dim(axes.key) + panelColumns - 1) / panelColumns);
+  int keyTile = hopperChunk * panelColumns * 2 * keyPanels;
   int offset = &product == &query ? 0 : &product == &key ? keyTile : 2 * keyTile;
   return std::string("PanelRow<") + cudaType(signature.compute) +
          ", kChunk>{shared + stage * kStageBytes + " + std::to_string(offset) + ", token}";
@@ -184,7 +184,6 @@ void HopperScanEmitter::layOut() {
   constexpr int factorBytes = (4 * hopperChunk + 4) * int(sizeof(float));  // Factors
   int groups = tile.blockV / panelColumns;
   SharedLayout room;
-  keyPanels = (dim(axes.key) + panelColumns - 1) / panelColumns;
   gateOffset = panel * (2 * keyPanels + groups);
   stageBytes = gateOffset + (channels ? panel * keyPanels : 0);
   scoreTiles = channels ? keyPanels : 2;  // One for each, or two in turns.

@@ -61,12 +61,13 @@ private:
   Product query, key, value;
   const int heads;      ///< Of a block.
   const bool channels;  ///< Every channel of K has its own decay.
-  int gate = -1;        ///< The input that these decays are.
+  const int keyPanels;
+  int gate = -1;  ///< The input that these decays are.
   int output = -1;
   std::vector<int> states;
   int stageBytes = 0, scoreOffset = 0, outputOffset = 0, factorOffset = 0, slotOffset = 0,
       barrierOffset = 0, normaliserOffset = 0;
-  int keyPanels = 0, scoreTiles = 2;
+  int scoreTiles = 2;
   int gateOffset = 0, partOffset = 0, decayOffset = 0;  ///< With `channels`.
 };
 

@@ -62,7 +62,6 @@ inline void mbarrier_try_wait_parity_shared_cta_b64(uint32_t& done, uint32_t add
 // Barriers of warpgroups.
 
 inline void bar_sync(int id) { emulator::meetAt(id, 128); }
-inline void barrier_sync(int id) { emulator::meetAt(id, 128); }
 inline void barrier_sync(int id, int count) { emulator::meetAt(id, count); }
 inline void barrier_red_or_pred(uint32_t& any, uint32_t x, int) {
   Offer offer;
@@ -78,7 +77,6 @@ inline void barrier_red_or_pred(uint32_t& any, uint32_t x, int) {
 }
 
 inline void fence_proxy_async_shared_cta() {}
-inline void fence_mbarrier_init_release_cluster() {}
 inline void setmaxnreg_inc_sync_aligned_u32(int) {}
 inline void setmaxnreg_dec_sync_aligned_u32(int) {}
 
@@ -196,10 +194,6 @@ void wgmma(bool accumulate, bool columns, Operands&&... operands) {
   template <class... T> void NAME##_x_x_1_1_1_1_x(T&&... t) {                                      \
     auto all = std::forward_as_tuple(t...);                                                        \
     wgmma<ELEMENT, false, true>(true, std::get<34>(all) != 0, t...);                               \
-  }                                                                                                \
-  template <class... T> void NAME##_x_1_1_1_x(T&&... t) {                                          \
-    auto all = std::forward_as_tuple(t...);                                                        \
-    wgmma<ELEMENT, true, false>(true, std::get<37>(all) != 0, t...);                               \
   }                                                                                                \
   template <class... T> void NAME##_x_p_1_1_x(T&&... t) {                                          \
     auto all = std::forward_as_tuple(t...);                                                        \
