@@ -15,7 +15,7 @@ __device__ __forceinline__ void HopperScan<V>::copyOperand(int operand, int colu
   for (int round = 0; round < segment.rounds(); ++round) {
     int stage = round % V::kStages, firstToken = segment.chunk(round) * V::kChunk;
     char* tile = shared + stage * V::kStageBytes + offset;
-    empty(stage).wait(~(round / V::kStages) & 1);
+    (operand == 2 ? emptyOfValues(stage) : empty(stage)).wait(~(round / V::kStages) & 1);
     if (round < segment.swept && !sweeps) {
       full(stage).arrive();
     } else if (boxed && firstToken + V::kChunk <= sequence.tokens) {
