@@ -28,6 +28,9 @@ __device__ __forceinline__ void HopperScan<V>::walkDouble(float (&state)[kKeyPan
 #pragma unroll
       for (int step = 0; step < V::kK / 16; ++step)
         rounded[step] = F::fromAccumulator(state[step / 4], step % 4);
+      // The next chunks may need the room.
+      if (walked > 0)
+        releaseValues(walked - 2);
 #pragma unroll
       for (int which = 0; which < 2; ++which) {
         scored(buffer, which).wait(parity);
@@ -64,8 +67,6 @@ __device__ __forceinline__ void HopperScan<V>::walkDouble(float (&state)[kKeyPan
                                             panelDescriptor(p + step * 32));
     }
     wgmmaCommit();
-    if (walked > 0)
-      releaseValues(walked - 2);
     FragmentA decayed[2][kSteps];
 #pragma unroll
     for (int which = 0; which < 2; ++which) {
