@@ -17,8 +17,7 @@ HopperScanEmitter::HopperScanEmitter(const Plan& plan, const Signature& signatur
       heads(tile.blockV == 2 * panelColumns && signature.dims.at(form.valueDim) == panelColumns
                 ? 2
                 : 1),
-      channels(form.decay == DecayKind::vector),
-      together(tile.chunk > hopperChunk ? 2 : 1),
+      channels(form.decay == DecayKind::vector), together(tile.chunk > hopperChunk ? 2 : 1),
       keyPanels((signature.dims.at(form.keyDim) + panelColumns - 1) / panelColumns) {
   kernel.entry = entryName(plan, Family::scan);
   kernel.arch = name(Form::sm90a);
@@ -151,14 +150,33 @@ std::set<int> HopperScanEmitter::finishNodes() const {
   });
 }
 
+/// Whether the node is the values as they lie in shared memory.
+bool HopperScanEmitter::isValue(int node) const {
+  return plan.nodes[node].operand == value.operand && value.map < 0;
+}
+
 bool HopperScanEmitter::valuesInOutput() const {
   const std::set<int> nodes = finishNodes();
   return std::any_of(nodes.begin(), nodes.end(), [&](int n) {
-    return !factor(n) && plan.nodes[n].kind == Node::Kind::operand;
+    return !factor(n) && plan.nodes[n].kind == Node::Kind::operand && isValue(n);
   });
 }
 
-/// What the output is made of beside the read: scalars of the token, and the row of values.
+/// An input over V that only the output is made of.
+void HopperScanEmitter::takeGate(int node) {
+  const Node& input = plan.nodes[node];
+  if (channels || plan.operands[input.operand].kind != Operand::Kind::input ||
+      !axes.isValue(input.dims) || signature.dtypes[input.operand] != signature.compute ||
+      (outputGate >= 0 && outputGate != input.operand))
+    refuse(channels ? "in the form for sm_90a with a decay of every channel the output is made of "
+                      "the read, the values and scalars of the token"
+                    : "in the form for sm_90a the output is made of the read, the values, one more "
+                      "input over " +
+                          axes.value + " of the type of the tensor cores and scalars of the token");
+  outputGate = input.operand;
+}
+
+/// What the output is made of beside the read: scalars of the token, and rows over V.
 void HopperScanEmitter::keepScalars() {
   for (int i = 0; i < int(plan.operands.size()); ++i)
     if (plan.operands[i].kind == Operand::Kind::output) {
@@ -176,10 +194,10 @@ void HopperScanEmitter::keepScalars() {
       program.keepScalar(index);
     else if (index == form.normaliserRead)
       continue;
-    else if (node.kind == Node::Kind::operand ? node.operand != value.operand || value.map >= 0
-                                              : node.kind != Node::Kind::map)
-      refuse("in the form for sm_90a the output is made of the read, the values and scalars of the "
-             "token");
+    else if (node.kind == Node::Kind::operand && !isValue(index))
+      takeGate(index);
+    else if (node.kind != Node::Kind::operand && node.kind != Node::Kind::map)
+      refuse("in the form for sm_90a the output is made of the read by maps of single elements");
   }
   for (const Product* product : {&query, &key, &value})
     for (int node : product->factors)
@@ -199,7 +217,7 @@ void HopperScanEmitter::layOut() {
   int groups = tile.blockV / panelColumns;
   SharedLayout room;
   gateOffset = panel * (2 * keyPanels + groups);
-  stageBytes = gateOffset + (channels ? panel * keyPanels : 0);
+  stageBytes = gateOffset + panel * (channels ? keyPanels : outputGate >= 0 ? groups : 0);
   const int ofUpdate = together * (together + 1) / 2;
   const int slots = std::max(channels ? 0 : 1, program.slotCount());
   // In turns, where they fit; a normaliser has one read for each chunk of an update.
@@ -287,6 +305,8 @@ void HopperScanEmitter::writeConstants(Text& text) const {
   flag("kRowProgram", program.hasRowProgram());
   flag("kNormaliser", form.normaliser >= 0);
   flag("kValuesInOutput", valuesInOutput());
+  flag("kOutputGate", outputGate >= 0);
+  constant("kOutputGateOffset", gateOffset);
 }
 
 void HopperScanEmitter::writeFactors(Text& text) const {
@@ -304,7 +324,8 @@ void HopperScanEmitter::writeOperands(Text& text) const {
     text.line("  static __device__ __forceinline__ const Tensor& copied(const Args& args, int "
               "operand) {");
     text.line("    return args.tensors[operand == 0 ? ", kernel.copies[0].tensor,
-              " : operand == 1 ? ", kernel.copies[1].tensor, " : ", kernel.copies[2].tensor, "];");
+              " : operand == 1 ? ", kernel.copies[1].tensor, " : operand == 2 ? ",
+              kernel.copies[2].tensor, " : ", kernel.copies.back().tensor, "];");
     text.line("  }");
     return;
   }
@@ -322,7 +343,7 @@ void HopperScanEmitter::writeOperands(Text& text) const {
 void HopperScanEmitter::writeFinish(Text& text) const {
   text.line(
       "  static __device__ __forceinline__ float finish(const Args& args, const float* slots, "
-      "float value, float read, float normaliser) {");
+      "float value, float read, float normaliser, float gate = 0.0f) {");
   auto argument = [&](int node) {
     return factor(node) ? program.scalarExpression(node) : "n" + std::to_string(node);
   };
@@ -333,7 +354,7 @@ void HopperScanEmitter::writeFinish(Text& text) const {
     text.line("    float n", index, " = ",
               index == form.read                 ? "read" + times(query.factors)
               : index == form.normaliserRead     ? "normaliser" + times(query.factors)
-              : node.kind == Node::Kind::operand ? "value"
+              : node.kind == Node::Kind::operand ? isValue(index) ? "value" : "gate"
                                                  : mapCode(node, argument),
               ";");
   }
@@ -357,7 +378,9 @@ KernelSource HopperScanEmitter::emit() {
   mapRows();
   keepScalars();
   if (!channels)
-    kernel.copies.push_back({tensorIndex(kernel.tensors, output), panelColumns, hopperChunk});
+    for (int operand : {output, outputGate})
+      if (operand >= 0)
+        kernel.copies.push_back({tensorIndex(kernel.tensors, operand), panelColumns, hopperChunk});
   layOut();
   Text variant;
   writeNumberedTypes(variant, "StateType", signature, states);

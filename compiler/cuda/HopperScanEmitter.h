@@ -42,7 +42,9 @@ private:
   void mapRows();
   int gateOperand() const;
   std::set<int> finishNodes() const;
+  bool isValue(int node) const;
   bool valuesInOutput() const;
+  void takeGate(int node);
   void keepScalars();
   void layOut();
   void layOutChannels(SharedLayout& room);
@@ -66,8 +68,8 @@ private:
   const bool channels;  ///< Every channel of K has its own decay.
   const int together;   ///< Blocks of 64 tokens between two updates of the state.
   const int keyPanels;
-  int gate = -1;  ///< The input that these decays are.
-  int output = -1;
+  int gate = -1;                     ///< The input that these decays are.
+  int output = -1, outputGate = -1;  ///< outputGate: an input over V that is in the output alone.
   std::vector<int> states;
   int stageBytes = 0, scoreOffset = 0, outputOffset = 0, factorOffset = 0, slotOffset = 0,
       barrierOffset = 0, normaliserOffset = 0;

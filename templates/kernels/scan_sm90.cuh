@@ -29,9 +29,10 @@ template <class V> struct HopperScan {
   /// keys through scores, and the outputs take the place of their values.
   static constexpr int kTogether = V::kTogether;
   static constexpr int kScoreTiles = kTogether * (kTogether + 1) / 2;  ///< Of one update and head.
-  static constexpr int kScoreBarrier = 1, kOutputBarrier = 2;  ///< Of warpgroups.
-  static constexpr int kOutputMap = 3;                         ///< Its place among the maps.
-  static constexpr int kLoaders = 3;                           ///< Warps that copy.
+  static constexpr int kScoreBarrier = 1, kOutputBarrier = 2;          ///< Of warpgroups.
+  static constexpr int kOutputMap = 3;                    ///< Its place among the maps.
+  static constexpr int kGateMap = 4;                      ///< Of the output's gate.
+  static constexpr int kCopies = V::kOutputGate ? 4 : 3;  ///< Tensors brought to a stage.
 
   const Args& args;
   char* const shared;  ///< A multiple of 1024, the period of the swizzle.
@@ -99,11 +100,16 @@ template <class V> struct HopperScan {
     return (args.mapped & 7) == 7 && (segment.chunk(round) + 1) * V::kChunk <= sequence.tokens;
   }
 
-  /// One warp copies the query (operand 0), key or value of HEADS heads, of every round or of those
-  /// of the walk alone; rows behind the last token become zeros. Of COLUMNS columns `exists` are
-  /// there. The copy engine takes whole chunks of tensors that have a map.
-  template <int COLUMNS, int HEADS>
-  __device__ void copyOperand(int operand, int column, int offset, int exists, bool sweeps);
+  template <int COLUMNS, int HEADS> struct StageCopy;
+  template <class Function> __device__ __forceinline__ void eachRound(Function f) const {
+#pragma unroll 1
+    for (int round = 0; round < segment.rounds(); ++round)
+      f(round);
+  }
+  /// What one warp each brings: queries and output gates in the walk alone, the others always.
+  __device__ void copyQueries();
+  __device__ void copyKeys();
+  __device__ void copyValues();
 
   /// One warp computes the scalars of two tokens a lane, loaded as far ahead as rows are copied.
   __device__ void computeFactors();
@@ -120,8 +126,8 @@ template <class V> struct HopperScan {
 
   /// Puts what a thread holds of an accumulator into a tile, rounded.
   __device__ void storeScores(char* tile, const float (&score)[8][4]) const;
-  /// P[i][j] = (query_i . key_j) e^{H_i} e^{G_C - G_j} f_j of the queries of a chunk and the keys of
-  /// the one before it, whose stage is then given back.
+  /// P[i][j] = (query_i . key_j) e^{H_i} e^{G_C - G_j} f_j of the queries of a chunk and the keys
+  /// of the one before it, whose stage is then given back.
   __device__ void scoreEarlier(int stage, int earlier, int buffer);
   /// P[i][j] = (query_i . key_j) e^{G_i - G_j} f_j for j <= i, rounded, of every chunk of the walk
   /// and head of the block.
@@ -161,7 +167,10 @@ template <class V> struct HopperScan {
   /// The values of a chunk as an A operand, transposed.
   __device__ __forceinline__ void loadValues(FragmentA (&v)[V::kChunk / 16], int stage,
                                              int group) const {
-    const char* panel = value(stage) + group * kPanel;
+    loadColumns(v, value(stage) + group * kPanel);
+  }
+  __device__ __forceinline__ void loadColumns(FragmentA (&v)[V::kChunk / 16],
+                                              const char* panel) const {
 #pragma unroll
     for (int step = 0; step < V::kChunk / 16; ++step)
       loadMatrix4Transposed(v[step].r, panel + panelOffset(step * 16 + lane % 8 + lane / 16 * 8,
@@ -357,7 +366,7 @@ template <class V> struct HopperScan {
   __device__ __forceinline__ void initBarriers() {
     if (threadIdx.x == 0) {
       for (int stage = 0; stage < V::kStages; ++stage) {
-        full(stage).init(kLoaders * 32 + 1);
+        full(stage).init(kCopies * 32 + 1);
         empty(stage).init(4 + 4 * kGroups);
         mapped(stage).init(4);
         if (kTogether > 1)
@@ -378,12 +387,11 @@ template <class V> struct HopperScan {
     if (role == 0) {
       lowerRegisters<V::kLoadRegisters>();
       if (warp == 0)
-        copyOperand<V::kK, 1>(0, 0, 0, V::kK, false);
+        copyQueries();
       else if (warp == 1)
-        copyOperand<V::kK, 1>(1, 0, kKeyTile, V::kK, true);
+        copyKeys();
       else if (warp == 2)
-        copyOperand<V::kBlockV, kHeads>(2, tile * V::kBlockV, 2 * kKeyTile,
-                                        V::kV * kHeads - tile * V::kBlockV, true);
+        copyValues();
       else
         computeFactors();
     } else if (role == 1) {

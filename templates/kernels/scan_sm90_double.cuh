@@ -1,6 +1,7 @@
-// The walk by two chunks at once in the form for sm_90a (scan_sm90.cuh): the state is read for both,
-// then takes both, so that what waits for it does so half as often. With S the state before them,
-// G and H their cumulative log-decays, and P_21 the later queries' scores of the earlier keys,
+// The walk by two chunks at once in the form for sm_90a (scan_sm90.cuh): the state is read for
+// both, then takes both, so that what waits for it does so half as often. With S the state before
+// them, G and H their cumulative log-decays, and P_21 the later queries' scores of the earlier
+// keys,
 //   O_1^T = S^T Q_1^T e^G + V_1^T P_11^T
 //   O_2^T = S^T Q_2^T e^{G_C + H} + V_1^T P_21^T + V_2^T P_22^T
 //   S^T <- e^{G_C + H_C} S^T + V_1^T (e^{G_C - G + H_C} K_1) + V_2^T (e^{H_C - H} K_2).
