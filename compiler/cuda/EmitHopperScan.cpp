@@ -290,8 +290,8 @@ void HopperScanEmitter::writeConstants(Text& text) const {
     writeChannelConstants(text);
   } else {
     const bool narrow = tile.blockV == panelColumns, normalised = form.normaliser >= 0;
-    constant("kLoadRegisters", narrow ? 72 : together > 1 ? 40 : normalised ? 32 : 48);
-    constant("kScoreRegisters", narrow ? 152 : together > 1 ? 88 : normalised ? 112 : 96);
+    constant("kLoadRegisters", narrow ? 72 : together > 1 ? 40 : normalised ? 40 : 56);
+    constant("kScoreRegisters", narrow ? 152 : together > 1 ? 88 : normalised ? 104 : 88);
     constant("kStateRegisters", tile.blockV > panelColumns         ? together > 1 ? 192 : 184
                                 : dim(axes.key) > 2 * panelColumns ? 240
                                                                    : 208);
