@@ -289,15 +289,18 @@ void HopperScanEmitter::writeConstants(Text& text) const {
   if (channels) {
     writeChannelConstants(text);
   } else {
-    const bool narrow = tile.blockV == panelColumns, normalised = form.normaliser >= 0;
-    const bool gated = outputGate >= 0, wide = together > 1;
-    constant("kLoadRegisters", narrow ? 72 : wide || normalised ? 40 : gated ? 64 : 56);
-    constant("kScoreRegisters", narrow ? 152 : wide ? 88 : normalised ? 104 : gated ? 96 : 88);
-    constant("kStateRegisters", !narrow                            ? wide    ? 192
-                                                                     : gated ? 176
-                                                                             : 184
-                                : dim(axes.key) > 2 * panelColumns ? 240
-                                                                   : 208);
+    struct Registers {
+      int load, score, state;
+    };
+    const bool narrow = tile.blockV == panelColumns;
+    const Registers registers = narrow         ? Registers{72, 152, dim(axes.key) > 128 ? 240 : 232}
+                                : together > 1 ? Registers{40, 88, 192}
+                                : form.normaliser >= 0 ? Registers{40, 104, 184}
+                                : outputGate >= 0      ? Registers{56, 88, 184}
+                                                       : Registers{48, 96, 184};
+    constant("kLoadRegisters", registers.load);
+    constant("kScoreRegisters", registers.score);
+    constant("kStateRegisters", registers.state);
   }
   static const char* decays[] = {"none", "scalar", "vector"};
   text.line("  static constexpr Decay kDecay = Decay::", decays[int(form.decay)], ";");

@@ -106,8 +106,8 @@ template <class V> struct HopperScan {
     for (int round = 0; round < segment.rounds(); ++round)
       f(round);
   }
-  /// What one warp each brings: queries and output gates in the walk alone, the others always;
-  /// with KEYS keys as well.
+  /// What one warp each brings: queries and, with the values, the output's gates in the walk alone,
+  /// keys and values always. With KEYS the warp of the queries brings the keys as well.
   template <bool KEYS> __device__ void copyQueries();
   __device__ void copyKeys();
   __device__ void copyValues();
@@ -169,14 +169,14 @@ template <class V> struct HopperScan {
   /// The values of a chunk as an A operand, transposed.
   __device__ __forceinline__ void loadValues(FragmentA (&v)[V::kChunk / 16], int stage,
                                              int group) const {
-    loadColumns(v, value(stage) + group * kPanel);
-  }
-  __device__ __forceinline__ void loadColumns(FragmentA (&v)[V::kChunk / 16],
-                                              const char* panel) const {
 #pragma unroll
     for (int step = 0; step < V::kChunk / 16; ++step)
-      loadMatrix4Transposed(v[step].r, panel + panelOffset(step * 16 + lane % 8 + lane / 16 * 8,
-                                                           warp * 2 + lane / 8 % 2));
+      loadColumns(v[step], value(stage) + group * kPanel, step);
+  }
+  /// Those of 16 tokens.
+  __device__ __forceinline__ void loadColumns(FragmentA& v, const char* panel, int step) const {
+    loadMatrix4Transposed(
+        v.r, panel + panelOffset(step * 16 + lane % 8 + lane / 16 * 8, warp * 2 + lane / 8 % 2));
   }
 
   /// S^T += V^T (e^{G_C - G} K), to be waited for.
@@ -239,7 +239,10 @@ template <class V> struct HopperScan {
     eachStateElement(state, group,
                      [&](int d, int v, float& s) { s = initial ? toFloat(initial(d, v)) : 0.0f; });
     if (segment.index > 0)
-      states.template joinAhead<kKeyPanels == 1 ? 8 : kKeyPanels == 2 ? 4 : 2>(state);
+      states.join(state, [&](int index) {
+        float total = loadFresh(states.decay(index));
+        return [=](int) { return make_float2(total, total); };
+      });
     if (!segment.last())
       states.leave();
   }
