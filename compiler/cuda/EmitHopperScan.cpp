@@ -211,49 +211,6 @@ void HopperScanEmitter::keepScalars() {
   program.keepScalar(form.logDecay);
 }
 
-void HopperScanEmitter::layOut() {
-  constexpr int panel = hopperChunk * panelColumns * 2, period = 1024;
-  constexpr int factorBytes = (4 * hopperChunk + 4) * int(sizeof(float));  // Factors
-  int groups = tile.blockV / panelColumns;
-  SharedLayout room;
-  gateOffset = panel * (2 * keyPanels + groups);
-  stageBytes = gateOffset + panel * (channels ? keyPanels : outputGate >= 0 ? groups : 0);
-  const int ofUpdate = together * (together + 1) / 2;
-  const int slots = std::max(channels ? 0 : 1, program.slotCount());
-  // In turns, where they fit; a normaliser has one read for each chunk of an update.
-  auto size = [&](int buffers) {
-    return tile.stages * (stageBytes + heads * (factorBytes + 4 * hopperChunk * slots)) +
-           buffers * ofUpdate * heads * panel + 4 * period;
-  };
-  scoreBuffers = together > 1 && (form.normaliser >= 0 || size(2) > mostShared) ? 1 : 2;
-  scoreTiles = channels ? keyPanels : scoreBuffers * ofUpdate;
-  room.take(std::size_t(stageBytes) * tile.stages);
-  scoreOffset = room.take(std::size_t(scoreTiles) * heads * panel);
-  if (channels) {
-    layOutChannels(room);
-  } else {
-    outputOffset = together > 1 ? 0 : room.take(std::size_t(groups) * panel);
-    factorOffset = room.take(std::size_t(factorBytes) * tile.stages * heads);
-  }
-  slotOffset = room.take(sizeof(float) * tile.stages * heads * hopperChunk * slots);
-  // HopperNormaliser::Room
-  normaliserOffset =
-      room.take(form.normaliser < 0 ? 0 : sizeof(float) * (3 * dim(axes.key) + 5 * hopperChunk));
-  barrierOffset = room.take(sizeof(std::uint64_t) * (4 * tile.stages + 2 * scoreTiles));
-  // The driver aligns shared memory to less than the period of the swizzle.
-  kernel.sharedBytes = room.size() + period - 128;
-  kernel.threads = 128 * (1 + groups + (channels ? keyPanels : 1));
-  kernel.headsOfBlock = heads;
-  kernel.tilesPerHead = heads > 1 ? 1 : (dim(axes.value) + tile.blockV - 1) / tile.blockV;
-  if (form.normaliser >= 0 && kernel.tilesPerHead > 1)
-    kernel.sharedStates.push_back(form.normaliser);
-  kernel.segmenting = {
-      tile.chunk, tile.segments,
-      segmentRoom(keyPanels * panelColumns * tile.blockV, channels ? keyPanels * panelColumns
-                                                          : form.normaliser >= 0 ? dim(axes.key)
-                                                                                 : 0)};
-}
-
 std::string HopperScanEmitter::times(const std::vector<int>& factors) const {
   std::string text;
   for (int node : factors)
@@ -285,23 +242,10 @@ void HopperScanEmitter::writeConstants(Text& text) const {
   constant("kRowLanes", program.rowLanes);
   constant("kBarrierOffset", barrierOffset);
   constant("kNormaliserOffset", normaliserOffset);
-  // A multiprocessor's 65536 registers, less to those who copy than to those who hold the state.
-  if (channels) {
+  if (channels)
     writeChannelConstants(text);
-  } else {
-    struct Registers {
-      int load, score, state;
-    };
-    const bool narrow = tile.blockV == panelColumns;
-    const Registers registers = narrow         ? Registers{72, 152, dim(axes.key) > 128 ? 240 : 232}
-                                : together > 1 ? Registers{40, 88, 192}
-                                : form.normaliser >= 0 ? Registers{40, 104, 184}
-                                : outputGate >= 0      ? Registers{56, 88, 184}
-                                                       : Registers{48, 96, 184};
-    constant("kLoadRegisters", registers.load);
-    constant("kScoreRegisters", registers.score);
-    constant("kStateRegisters", registers.state);
-  }
+  else
+    writeRegisters(text);
   static const char* decays[] = {"none", "scalar", "vector"};
   text.line("  static constexpr Decay kDecay = Decay::", decays[int(form.decay)], ";");
   auto flag = [&](const char* name, bool set) {
@@ -411,8 +355,8 @@ KernelSource HopperScanEmitter::emit() {
   std::vector<std::string> own = {"templates/kernels/scan_sm90_load.cuh",
                                   "templates/kernels/scan_sm90_output.cuh",
                                   "templates/kernels/scan_sm90_scores.cuh"};
-  if (together > 1)
-    own.push_back("templates/kernels/scan_sm90_double.cuh");
+  own.push_back(together > 1 ? "templates/kernels/scan_sm90_double.cuh"
+                             : "templates/kernels/scan_sm90_walk.cuh");
   if (channels)
     own = {"templates/device/packed.cuh", "templates/kernels/channel_tiles.cuh",
            "templates/kernels/scan_sm90_wide.cuh", "templates/kernels/scan_sm90_sweep.cuh",
