@@ -235,6 +235,8 @@ template <class V> struct HopperScan {
       float decay = sweep(state, group);
       states.share(state, decay);
     }
+    // Also what does not exist: ptxas would not keep wgmma going on what nothing ever wrote.
+    eachElement(state, warp, lane, [](int, int, float& s) { s = 0.0f; });
     const auto initial = V::template initialState<0>(args, sequence, headOf(group));
     eachStateElement(state, group,
                      [&](int d, int v, float& s) { s = initial ? toFloat(initial(d, v)) : 0.0f; });

@@ -9,6 +9,9 @@ __device__ __forceinline__ void HopperScan<V>::walk(float (&state)[kKeyPanels][8
   for (int walked = 0; walked < segment.chunks; ++walked) {
     int stage = (segment.swept + walked) % V::kStages, buffer = walked % V::kScoreBuffers;
     FragmentA v[V::kChunk / 16], decayed[V::kChunk / 16];
+    // With one panel of keys ptxas would else put a wait behind every wgmma.
+    if constexpr (kKeyPanels == 1)
+      wgmmaWait<0>();
     loadValues(v, stage, group);
 #pragma unroll
     for (int step = 0; step < V::kChunk / 16; ++step)
