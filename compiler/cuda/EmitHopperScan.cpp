@@ -31,8 +31,6 @@ HopperScanEmitter::HopperScanEmitter(const Plan& plan, const Signature& signatur
 void HopperScanEmitter::check() const {
   if (signature.compute == DType::f32)
     refuse("the form for sm_90a computes in bf16 or f16, not f32");
-  if (form.normaliser >= 0 && channels)
-    refuse("the form for sm_90a takes no normaliser beside a decay of every channel");
   if (form.readsBefore && !channels)
     refuse("the form for sm_90a reads the state after the update");
   if (tile.chunk != hopperChunk || tile.block != hopperChunk)
@@ -103,8 +101,7 @@ std::string HopperScanEmitter::tileOf(const Product& product) const {
          ", kChunk>{shared + stage * kStageBytes + " + std::to_string(offset) + ", token}";
 }
 
-/// What is mapped takes the place of the input that it is made of.
-void HopperScanEmitter::mapRows() {
+void HopperScanEmitter::describeRows() {
   // A lane reads and writes whole pieces.
   program.rowLanes = 2;
   while (program.rowLanes * 8 < std::max(dim(axes.key), std::min(tile.blockV, dim(axes.value))))
@@ -116,6 +113,11 @@ void HopperScanEmitter::mapRows() {
   program.firstElement = [this](const std::vector<std::string>& dims) {
     return std::string(dims[0] == axes.key ? "0" : "tile * kBlockV");
   };
+}
+
+/// What is mapped takes the place of the input that it is made of.
+void HopperScanEmitter::mapRows() {
+  describeRows();
   program.rowPointer = [this](int operand) {
     if (plan.operands[operand].kind == Operand::Kind::param)
       return "args.tensors[" + std::to_string(tensorIndex(kernel.tensors, operand)) +
@@ -170,8 +172,6 @@ void HopperScanEmitter::keepScalars() {
   for (const Product* product : {&query, &key, &value})
     for (int node : product->factors)
       program.keepScalar(node);
-  if (channels && program.slotCount() > 0)
-    refuse("the form for sm_90a takes no scalars of the token beside a decay of every channel");
   if (form.decay != DecayKind::scalar)
     return;
   if (!factor(form.logDecay))
@@ -185,7 +185,7 @@ void HopperScanEmitter::layOut() {
   int groups = tile.blockV / panelColumns;
   SharedLayout room;
   gateOffset = panel * (2 * keyPanels + groups);
-  stageBytes = gateOffset + (channels ? panel * keyPanels : 0);
+  stageBytes = gateOffset + (channels ? panel * keyPanels + extraBytes : 0);
   scoreTiles = channels ? keyPanels : 2;  // One for each, or two in turns.
   room.take(std::size_t(stageBytes) * tile.stages);
   scoreOffset = room.take(std::size_t(scoreTiles) * heads * panel);
@@ -197,9 +197,10 @@ void HopperScanEmitter::layOut() {
   }
   slotOffset = room.take(sizeof(float) * tile.stages * heads * hopperChunk *
                          std::max(channels ? 0 : 1, program.slotCount()));
-  // HopperNormaliser::Room
-  normaliserOffset =
-      room.take(form.normaliser < 0 ? 0 : sizeof(float) * (3 * dim(axes.key) + 5 * hopperChunk));
+  // HopperNormaliser::Room, ChannelNormaliser
+  const int numbers = channels ? (6 * panelColumns + 2 * hopperChunk) * keyPanels
+                               : 3 * dim(axes.key) + 5 * hopperChunk;
+  normaliserOffset = room.take(form.normaliser < 0 ? 0 : sizeof(float) * numbers);
   barrierOffset = room.take(sizeof(std::uint64_t) * (3 * tile.stages + 2 * scoreTiles));
   // The driver aligns shared memory to less than the period of the swizzle.
   kernel.sharedBytes = room.size() + period - 128;
@@ -210,9 +211,10 @@ void HopperScanEmitter::layOut() {
     kernel.sharedStates.push_back(form.normaliser);
   kernel.segmenting = {
       hopperChunk, tile.segments,
-      segmentRoom(keyPanels * panelColumns * tile.blockV, channels ? keyPanels * panelColumns
-                                                          : form.normaliser >= 0 ? dim(axes.key)
-                                                                                 : 0)};
+      segmentRoom(keyPanels * panelColumns * tile.blockV,
+                  channels ? keyPanels * panelColumns * (form.normaliser >= 0 ? 2 : 1)
+                  : form.normaliser >= 0 ? dim(axes.key)
+                                         : 0)};
 }
 
 std::string HopperScanEmitter::times(const std::vector<int>& factors) const {
@@ -276,23 +278,11 @@ void HopperScanEmitter::writeFactors(Text& text) const {
 }
 
 void HopperScanEmitter::writeOperands(Text& text) const {
-  if (!channels) {
-    text.line("  static __device__ __forceinline__ const Tensor& copied(const Args& args, int "
-              "operand) {");
-    text.line("    return args.tensors[operand == 0 ? ", kernel.copies[0].tensor,
-              " : operand == 1 ? ", kernel.copies[1].tensor, " : ", kernel.copies[2].tensor, "];");
-    text.line("  }");
-    return;
-  }
-  auto tensor = [&](const char* name, const Product& product) {
-    text.line("  static __device__ __forceinline__ const Tensor& ", name,
-              "(const Args& args) { return args.tensors[",
-              tensorIndex(kernel.tensors, product.operand), "]; }");
-  };
-  tensor("queryTensor", query);
-  tensor("keyTensor", key);
-  tensor("valueTensor", value);
-  tensor("gateTensor", {gate, {}});
+  text.line("  static __device__ __forceinline__ const Tensor& copied(const Args& args, int "
+            "operand) {");
+  text.line("    return args.tensors[operand == 0 ? ", kernel.copies[0].tensor,
+            " : operand == 1 ? ", kernel.copies[1].tensor, " : ", kernel.copies[2].tensor, "];");
+  text.line("  }");
 }
 
 void HopperScanEmitter::writeFinish(Text& text) const {
@@ -319,30 +309,34 @@ void HopperScanEmitter::writeFinish(Text& text) const {
 
 KernelSource HopperScanEmitter::emit() {
   check();
-  query = productOf(form.query, axes.key, "query");
-  key = productOf(form.key, axes.key, "key");
-  value = productOf(form.value, axes.value, "value");
-  if (form.normaliser >= 0 && !value.factors.empty())
-    refuse("the form for sm_90a takes no normaliser beside values that are scaled");
-  if (channels)
-    gate = gateOperand();
-  else
+  if (channels) {
+    mapChannels();
+  } else {
+    query = productOf(form.query, axes.key, "query");
+    key = productOf(form.key, axes.key, "key");
+    value = productOf(form.value, axes.value, "value");
+    if (form.normaliser >= 0 && !value.factors.empty())
+      refuse("the form for sm_90a takes no normaliser beside values that are scaled");
     for (const Product* product : {&query, &key, &value})
       kernel.copies.push_back(
           {tensorIndex(kernel.tensors, product->operand), panelColumns, hopperChunk});
-  mapRows();
-  keepScalars();
-  if (!channels)
+    mapRows();
+    keepScalars();
     kernel.copies.push_back({tensorIndex(kernel.tensors, output), panelColumns, hopperChunk});
+  }
   layOut();
   Text variant;
+  if (channels)
+    writeChannelInputs(variant);
   writeNumberedTypes(variant, "StateType", signature, states);
   writeNumberedTypes(variant, "OutputType", signature, {output});
   variant.line("struct Variant {");
   writeConstants(variant);
   program.write(variant);
-  writeFactors(variant);
-  writeOperands(variant);
+  if (!channels) {
+    writeFactors(variant);
+    writeOperands(variant);
+  }
   writeStateAccess(variant, kernel.tensors, states, plan.operands[form.state].dims[0] == axes.key);
   writeOutputAccess(variant, kernel.tensors, {output});
   writeFinish(variant);
@@ -360,6 +354,7 @@ KernelSource HopperScanEmitter::emit() {
                                   "templates/kernels/scan_sm90_scores.cuh"};
   if (channels)
     own = {"templates/device/packed.cuh", "templates/kernels/channel_tiles.cuh",
+           "templates/kernels/scan_sm90_sums.cuh",
            "templates/kernels/scan_sm90_wide.cuh", "templates/kernels/scan_sm90_sweep.cuh",
            "templates/kernels/scan_sm90_channels.cuh"};
   templates.insert(templates.end(), own.begin(), own.end());
