@@ -179,6 +179,11 @@ void HopperScanEmitter::writeChannelConstants(Text& text) const {
   text.line("  using Gate = ", cudaType(gateType), ";");
   flag("kReadsBefore", form.readsBefore);
   flag("kTokenScalars", program.hasTokenScalars());
+  const std::set<int> finish = finishNodes();
+  flag("kFinishesValues", std::any_of(finish.begin(), finish.end(), [&](int index) {
+         return index != form.read && index != form.normaliserRead && !factor(index) &&
+                plan.nodes[index].kind == Node::Kind::operand;
+       }));
 }
 
 }  // namespace lathe::cuda

@@ -64,8 +64,8 @@ template <class V> struct ChannelTiles : HopperScan<V> {
   }
   template <int I> using Input = typename V::template Input<I>;
   template <int I>
-  using InputCopy =
-      PanelCopy<typename Input<I>::Type, V::kChunk, Input<I>::kOfKey ? V::kK : V::kBlockV>;
+  using InputCopy = PanelCopy<typename Input<I>::Type, V::kChunk,
+                              Input<I>::kOfKey ? kKeyPanels * kPanelColumns : V::kBlockV>;
 
   template <int I> __device__ __forceinline__ int firstColumn() const {
     return Input<I>::kOfKey ? 0 : this->tile * V::kBlockV;
@@ -128,31 +128,37 @@ template <class V> struct ChannelTiles : HopperScan<V> {
         sum += normaliserReads(walked, panel)[token];
     return sum;
   }
-  /// Turns what was read into the output and writes it; `value` gives the value of a token of this
-  /// thread, half of eight columns and parity, all as in the accumulators.
-  template <class Value>
-  __device__ __forceinline__ void writeChunk(const float (&read)[8][4], Value value, int walked,
-                                             int stage, int group) const {
+  /// Turns what was read into the output and writes it.
+  __device__ __forceinline__ void writeChunk(const float (&read)[8][4], int walked, int stage,
+                                             int group) const {
     using Out = typename V::template Output<0>;
     const Tensor& tensor = V::template outputTensor<0>(this->args);
     int firstToken = (this->segment.first + walked) * V::kChunk,
         rows = this->sequence.tokens - firstToken;
     int column = this->tile * V::kBlockV + group * kPanelColumns + warp * 16;
     char* room = this->shared + V::kOutputOffset + (group * 4 + warp) * V::kOutputTokens * 32;
+    const uint32 values = sharedAddress(this->value(stage)) + group * kPanel;
     uint32 packed[8][2];
+    FragmentA own = {};
 #pragma unroll
-    for (int n = 0; n < 8; ++n)
+    for (int n = 0; n < 8; ++n) {
+      // The values lie in their fragments as what was read lies in the accumulators.
+      if (V::kFinishesValues && n % 2 == 0)
+        loadMatrix4Transposed(own.r, values + panelOffset(n * 8 + lane % 8 + lane / 16 * 8,
+                                                          warp * 2 + lane / 8 % 2));
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
         float y[2];
 #pragma unroll
         for (int e = 0; e < 2; ++e) {
-          int token = n * 8 + lane % 4 * 2 + e;
-          y[e] = V::finish(this->args, this->slots(stage, 0) + token, value(n, half, e),
+          const int token = n * 8 + lane % 4 * 2 + e;
+          const typename V::Element value{uint16(own.r[n % 2 * 2 + half] >> e * 16)};
+          y[e] = V::finish(this->args, this->slots(stage, 0) + token, toFloat(value),
                            read[n][half * 2 + e], normaliserRead(walked, token));
         }
         packed[n][half] = pack<Out>(y[0], y[1]);
       }
+    }
     writeTransposed<Out, V::kOutputTokens>(packed, room, tensor, this->sequence, this->head, column,
                                            V::kV - column, firstToken, rows, lane);
   }

@@ -317,13 +317,7 @@ template <class V> struct HopperChannelScan : ChannelSweep<V> {
       addKeys(state, stage, group);
       wgmmaWait<1>();
       this->arriveWarp(consumed());
-      const char* values = value(stage) + group * kPanel;
-      auto valueAt = [&](int n, int half, int e) {
-        int token = n * 8 + lane % 4 * 2 + e, column = warp * 16 + lane / 4 + half * 8;
-        return toFloat(*reinterpret_cast<const Element*>(values + panelOffset(token, column / 8) +
-                                                         column % 8 * 2));
-      };
-      this->writeChunk(out, valueAt, walked, stage, group);
+      this->writeChunk(out, walked, stage, group);
       wgmmaWait<0>();
       this->arriveWarp(empty(stage));
     }
