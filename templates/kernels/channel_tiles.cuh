@@ -247,14 +247,9 @@ template <class V> struct ChannelTiles : HopperScan<V> {
                                             int stage) const {
     const FragmentA all = onesWhere<Gate>(lane, [](int, int) { return true; });
     float least = 0.0f;
-    // All before anything is written, which they could not pass.
-    FragmentB gates[4];
-#pragma unroll
-    for (int step = 0; step < 4; ++step)
-      gates[step] = loadGates(stage, step);
 #pragma unroll
     for (int step = 0; step < 4; ++step) {
-      const FragmentB& gate = gates[step];
+      const FragmentB gate = loadGates(stage, step);
       float total[2][4] = {};
 #pragma unroll
       for (int i = 0; i < 8; ++i)

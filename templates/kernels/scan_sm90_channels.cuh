@@ -61,32 +61,20 @@ template <class V> struct HopperChannelScan : ChannelSweep<V> {
   __device__ __forceinline__ void decayTiles(FragmentA (&queries)[4], float (&sums)[4][2][4],
                                              int stage) const {
     const float sign = later ? kLog2E : -kLog2E;
-    const float unit = later ? 1.0f : -1.0f;
     const bool outer = warp == 0 || warp == kParts - 1;
-    struct Rows {
-      FragmentA q, k;
-    };
-    auto load = [&](Rows& rows, int step) {
-      const uint32 address = fragmentAddress(stage, step);
-      rows.k = loadRows(address + kKeyTile), rows.q = loadRows(address);
-    };
-    // A step ahead: no load passes the writes of the step before.
-    Rows next;
-    load(next, 0);
 #pragma unroll
     for (int step = 0; step < 4; ++step) {
       const uint32 address = fragmentAddress(stage, step);
-      FragmentA k = next.k, q = next.q;
-      float2 inner[2];
+      float2 inner[2] = {};
+      if (outer) {
+        const float unit = later ? 1.0f : -1.0f;
 #pragma unroll
-      for (int half = 0; half < 2; ++half) {
-        inner[half] =
-            outer ? partGates(later ? 2 : 1, panel * 32 + step * 8 + half * 4 + lane % 4)
-                  : make_float2(0.0f, 0.0f);
-        inner[half].x *= unit, inner[half].y *= unit;
+        for (int half = 0; half < 2; ++half) {
+          inner[half] = partGates(later ? 2 : 1, panel * 32 + step * 8 + half * 4 + lane % 4);
+          inner[half].x *= unit, inner[half].y *= unit;
+        }
       }
-      if (step < 3)
-        load(next, step + 1);
+      FragmentA k = loadRows(address + kKeyTile), q = loadRows(address);
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
         float* sum = sums[step][i / 2] + i % 2 * 2;

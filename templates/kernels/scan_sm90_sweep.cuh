@@ -20,10 +20,6 @@ template <class V> struct ChannelSweep : WideChunks<V> {
     const FragmentA later = onesWhere<Gate>(lane, [](int row, int column) { return column > row; });
     float sums[4][2][4];
     this->sumGates(sums, later, stage);
-    FragmentA keys[4];
-#pragma unroll
-    for (int step = 0; step < 4; ++step)
-      keys[step] = Base::loadRows(this->fragmentAddress(stage, step) + Base::kKeyTile);
     this->meet();
     float2* offsets = reinterpret_cast<float2*>(this->factors());
     const int pair = panel * 32 + lane;
@@ -40,7 +36,7 @@ template <class V> struct ChannelSweep : WideChunks<V> {
 #pragma unroll
     for (int step = 0; step < 4; ++step) {
       const uint32 address = this->fragmentAddress(stage, step) + Base::kKeyTile;
-      FragmentA& k = keys[step];
+      FragmentA k = Base::loadRows(address);
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
         const float2 offset = offsets[panel * 32 + step * 8 + i / 2 * 4 + lane % 4];
@@ -59,7 +55,7 @@ template <class V> struct ChannelSweep : WideChunks<V> {
       this->addKeySums(normaliser);
   }
 
-  /// Until the state has this round of the sweep, so that none is told of two rounds at once.
+  /// Until the state has this round of the sweep, so that it is never told of two rounds at once.
   __device__ __forceinline__ void awaitState(int round) const {
     if (round >= 0)
       Base::empty(round % V::kStages).wait(round / V::kStages & 1);
