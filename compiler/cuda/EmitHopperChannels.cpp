@@ -59,8 +59,8 @@ void HopperScanEmitter::placeChannelInputs() {
     if (placed.count(operand))
       continue;
     placed[operand] = stage + extraBytes;
-    extraBytes += (axes.isKey(input.dims) ? keyTile : valueTile) *
-                  bytes(signature.dtypes[operand]) / 2;
+    extraBytes +=
+        (axes.isKey(input.dims) ? keyTile : valueTile) * bytes(signature.dtypes[operand]) / 2;
   }
   if (int(placed.size()) > mostInputs)
     refuse("the form for sm_90a with a decay of every channel takes at most " +
@@ -122,8 +122,8 @@ void HopperScanEmitter::mapChannels() {
   store(gate, true, 2 * keyTile + valueTile, gateType);
   keepScalars();
   placeChannelInputs();
-  for (int index : analysis.closure({form.key, form.value, form.logDecay},
-                                    [](int) { return false; }))
+  for (int index :
+       analysis.closure({form.key, form.value, form.logDecay}, [](int) { return false; }))
     if (plan.nodes[index].kind == Node::Kind::operand)
       swept.insert(plan.nodes[index].operand);
   for (auto [operand, offset] : placed)

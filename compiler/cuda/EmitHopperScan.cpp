@@ -209,12 +209,12 @@ void HopperScanEmitter::layOut() {
   kernel.tilesPerHead = heads > 1 ? 1 : (dim(axes.value) + tile.blockV - 1) / tile.blockV;
   if (form.normaliser >= 0 && kernel.tilesPerHead > 1)
     kernel.sharedStates.push_back(form.normaliser);
-  kernel.segmenting = {
-      hopperChunk, tile.segments,
-      segmentRoom(keyPanels * panelColumns * tile.blockV,
-                  channels ? keyPanels * panelColumns * (form.normaliser >= 0 ? 2 : 1)
-                  : form.normaliser >= 0 ? dim(axes.key)
-                                         : 0)};
+  kernel.segmenting = {hopperChunk, tile.segments,
+                       segmentRoom(keyPanels * panelColumns * tile.blockV,
+                                   channels
+                                       ? keyPanels * panelColumns * (form.normaliser >= 0 ? 2 : 1)
+                                   : form.normaliser >= 0 ? dim(axes.key)
+                                                          : 0)};
 }
 
 std::string HopperScanEmitter::times(const std::vector<int>& factors) const {
@@ -353,10 +353,9 @@ KernelSource HopperScanEmitter::emit() {
                                   "templates/kernels/scan_sm90_output.cuh",
                                   "templates/kernels/scan_sm90_scores.cuh"};
   if (channels)
-    own = {"templates/device/packed.cuh", "templates/kernels/channel_tiles.cuh",
-           "templates/kernels/scan_sm90_sums.cuh",
-           "templates/kernels/scan_sm90_wide.cuh", "templates/kernels/scan_sm90_sweep.cuh",
-           "templates/kernels/scan_sm90_channels.cuh"};
+    own = {"templates/device/packed.cuh",           "templates/kernels/channel_tiles.cuh",
+           "templates/kernels/scan_sm90_sums.cuh",  "templates/kernels/scan_sm90_wide.cuh",
+           "templates/kernels/scan_sm90_sweep.cuh", "templates/kernels/scan_sm90_channels.cuh"};
   templates.insert(templates.end(), own.begin(), own.end());
   kernel.text = assemble(plan, kernel, templates, variant,
                          std::string("lathe::Hopper") + (channels ? "Channel" : "") +

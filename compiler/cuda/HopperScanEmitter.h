@@ -68,7 +68,7 @@ private:
   const int heads;      ///< Of a block.
   const bool channels;  ///< Every channel of K has its own decay.
   const int keyPanels;
-  Product gate;         ///< Of `channels`, as is all of these:
+  Product gate;  ///< Of `channels`, as is all of these:
   DType gateType = DType::f16;
   std::map<int, int> placed;  ///< Where the tile of each input that is loaded lies in a stage.
   std::set<int> swept;        ///< The inputs that a sweep needs.

@@ -26,8 +26,8 @@ template <class V> struct ChannelTiles : HopperScan<V> {
   /// With zeros in the tiles for those that do not exist.
   static constexpr int kChannels = kKeyPanels * kPanelColumns;
   /// A warp of each panel passes the decays over a segment on.
-  using States = SegmentStates<4 * Base::kGroups, kKeyPanels, kKeyPanels,
-                               kChannels*(V::kNormaliser ? 2 : 1)>;
+  using States =
+      SegmentStates<4 * Base::kGroups, kKeyPanels, kKeyPanels, kChannels*(V::kNormaliser ? 2 : 1)>;
   static constexpr int kParts = V::kChunk / 16;
   /// A gate below it decays all to nothing; the sums of 16 stay among the whole numbers of f16.
   static constexpr float kLeastGate = -88.0f;
@@ -72,7 +72,11 @@ template <class V> struct ChannelTiles : HopperScan<V> {
   }
   template <int I> __device__ __forceinline__ InputCopy<I> inputCopy() const {
     const int exists = (Input<I>::kOfKey ? V::kK : V::kV) - firstColumn<I>();
-    return {this->args.tensors[Input<I>::kTensor], this->sequence, head, firstColumn<I>(), lane,
+    return {this->args.tensors[Input<I>::kTensor],
+            this->sequence,
+            head,
+            firstColumn<I>(),
+            lane,
             exists};
   }
   /// An input of one round, if it is needed; the copy engine takes whole chunks of tensors that
@@ -115,7 +119,8 @@ template <class V> struct ChannelTiles : HopperScan<V> {
       }
     }
   }
-  /// What the queries read of the normaliser in the channels of each panel, in two buffers in turns.
+  /// What the queries read of the normaliser in the channels of each panel, in two buffers in
+  /// turns.
   __device__ __forceinline__ float* normaliserReads(int walked, int panel) const {
     return reinterpret_cast<float*>(shared + V::kNormaliserOffset) +
            (walked % 2 * kKeyPanels + panel) * V::kChunk;
@@ -144,8 +149,8 @@ template <class V> struct ChannelTiles : HopperScan<V> {
     for (int n = 0; n < 8; ++n) {
       // The values lie in their fragments as what was read lies in the accumulators.
       if (V::kFinishesValues && n % 2 == 0)
-        loadMatrix4Transposed(own.r, values + panelOffset(n * 8 + lane % 8 + lane / 16 * 8,
-                                                          warp * 2 + lane / 8 % 2));
+        loadMatrix4Transposed(
+            own.r, values + panelOffset(n * 8 + lane % 8 + lane / 16 * 8, warp * 2 + lane / 8 % 2));
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
         float y[2];
@@ -192,9 +197,8 @@ template <class V> struct ChannelTiles : HopperScan<V> {
     if constexpr (V::kTokenScalars) {
       const int token = warp * 32 + lane;
       if (hasToken())
-        V::scalarProgram(this->args, scalars.inputs, scalars.params,
-                         this->slots(stage, 0) + token, head, firstToken + token,
-                         firstToken + token < this->sequence.tokens);
+        V::scalarProgram(this->args, scalars.inputs, scalars.params, this->slots(stage, 0) + token,
+                         head, firstToken + token, firstToken + token < this->sequence.tokens);
       readScalars(scalars, round + 1);
       if constexpr (V::kRowProgram)
         syncThreads(1 + kKeyPanels, kWarps * 32);

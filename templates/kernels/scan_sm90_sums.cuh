@@ -24,9 +24,8 @@ template <class V> struct ChannelSums : ChannelTiles<V> {
 
   /// n before a chunk of the walk, in two buffers in turns; by pairs of channels.
   __device__ __forceinline__ float2& sums(int walked, int pair) const {
-    return reinterpret_cast<float2*>(
-        this->normaliserReads(0, 0) + 2 * kKeyPanels * V::kChunk +
-        walked % 2 * kChannels)[pair];
+    return reinterpret_cast<float2*>(this->normaliserReads(0, 0) + 2 * kKeyPanels * V::kChunk +
+                                     walked % 2 * kChannels)[pair];
   }
   /// The sum of a sub-chunk's decayed keys.
   __device__ __forceinline__ float2& keySums(int part, int pair) const {
@@ -68,8 +67,8 @@ template <class V> struct ChannelSums : ChannelTiles<V> {
 #pragma unroll
     for (int step = 0; step < 4; ++step) {
       const FragmentA q = Base::loadRows(fragmentAddress(stage, step)),
-                      p = Base::loadRows(scores + panelOffset(warp * 16 + lane % 16,
-                                                              step * 2 + lane / 16));
+                      p = Base::loadRows(scores +
+                                         panelOffset(warp * 16 + lane % 16, step * 2 + lane / 16));
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
         const int pair = panel * 32 + step * 8 + i / 2 * 4 + lane % 4;

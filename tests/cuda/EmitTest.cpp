@@ -164,8 +164,9 @@ TEST(Emit, RefusesWhatTheFormForHopperDoesNotTake) {
   })",
                      "many");
   EXPECT_EQ(refusal(many, Family::scan, signatureOf(many, 64, 64), kHopperTile),
-            words("many", "the form for sm_90a with a decay of every channel takes at most 8 inputs "
-                          "over K or V"));
+            words("many",
+                  "the form for sm_90a with a decay of every channel takes at most 8 inputs "
+                  "over K or V"));
   EXPECT_EQ(of("gla", signatureOf(gla, 208, 128)),
             words("gla", "K must be at most 192 in the form for sm_90a with a decay of every "
                          "channel"));

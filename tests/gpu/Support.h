@@ -35,8 +35,8 @@ struct Case {
   Draw how = {};
   Placement placement = {};
   DType stateType = DType::f32;
-  std::optional<Tile> tile = {};  ///< Absent: the model's first.
-  bool pairedHeads = false;       ///< Signature::pairedHeads
+  std::optional<Tile> tile = {};       ///< Absent: the model's first.
+  bool pairedHeads = false;            ///< Signature::pairedHeads
   std::optional<DType> gateType = {};  ///< Of log-decays, where it is not `dtype`.
 };
 
