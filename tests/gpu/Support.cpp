@@ -108,6 +108,8 @@ std::string numbersOf(const Case& one) {
   text << one.variant << ", " << name(one.dtype);
   if (one.stateType != DType::f32)
     text << ", states " << name(one.stateType);
+  if (one.gateType)
+    text << ", gates " << name(*one.gateType);
   text << ", K " << one.K << " V " << one.V << ", B " << one.shape.batch << " T "
        << one.shape.tokens << " H " << one.shape.heads;
   for (const auto& [input, heads] : one.how.heads)
@@ -200,6 +202,7 @@ Signature signatureOf(const Case& one) {
   for (const Operand& operand : plan.operands)
     signature.dtypes.push_back(operand.kind == Operand::Kind::state   ? one.stateType
                                : operand.kind == Operand::Kind::param ? DType::f32
+                               : operand.log && one.gateType          ? *one.gateType
                                                                       : one.dtype);
   return signature;
 }

@@ -35,8 +35,9 @@ struct Case {
   Draw how = {};
   Placement placement = {};
   DType stateType = DType::f32;
-  std::optional<Tile> tile = {};  ///< Absent: the model's first.
-  bool pairedHeads = false;       ///< Signature::pairedHeads
+  std::optional<Tile> tile = {};       ///< Absent: the model's first.
+  bool pairedHeads = false;            ///< Signature::pairedHeads
+  std::optional<DType> gateType = {};  ///< Of log-decays, where it is not `dtype`.
 };
 
 /// "gla scan c16 b64 v64 s2 k1 x1, bf16, K 64 V 64, B 2 T 40 H 2, ..."
