@@ -36,7 +36,7 @@ class Planner {
 public:
   explicit Planner(VariantOp variant) : variant(variant) {}
 
-  Plan run() {
+  Plan run(bool isAdjoint) {
     plan.variant = variant.getSymName().str();
     for (StringAttr dim : variant.getDims().getAsRange<StringAttr>())
       plan.dims.push_back(dim.str());
@@ -49,7 +49,7 @@ public:
       add(op);
     for (UpdateOp update : variant.getBody().getOps<UpdateOp>())
       plan.operands[states.lookup(update.getName())].value = nodes.lookup(update.getValue());
-    if (!findObstacle())
+    if (!isAdjoint && !findObstacle())
       findScan();
     return std::move(plan);
   }
@@ -248,6 +248,8 @@ private:
 
 }  // namespace
 
-Plan planVariant(VariantOp variant) { return Planner(variant).run(); }
+Plan planVariant(VariantOp variant) { return Planner(variant).run(false); }
+
+Plan planAdjoint(VariantOp adjoint) { return Planner(adjoint).run(true); }
 
 }  // namespace lathe
