@@ -152,6 +152,7 @@ private:
   Segmenting segmenting;
   std::vector<BoxCopy> copies;
   std::size_t tokenBytes;
+  Replay replay;
 };
 
 /// Binds one call once.

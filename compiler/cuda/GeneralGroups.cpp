@@ -14,7 +14,7 @@ void SweepWriter::writeStore(Scope& scope, const Item& item) {
     std::string exists = condition(scope, item.space);
     scope.text.line("          ", exists.empty() ? "" : "if (" + exists + ")\n            ",
                     "record(at, t)[", kernel.record.at(item.value), " + ",
-                    offset(scope, graph.values[item.value].dims, true), "] = ", x, ";");
+                    offset(scope, kernel.recordDims(item.value), true), "] = ", x, ";");
     return;
   }
   const Operand& operand = kernel.plan.operands[item.operand];

@@ -69,10 +69,21 @@ void Items::findRows() {
   }
 }
 
+/// The state whose registers have the elements of a wide value of an earlier sweep where that is
+/// read, or -1.
+int Items::hostOf(int index) const {
+  const Value& value = graph.values[index];
+  if (value.isWide() && sweep.given.count(index))
+    for (int state : sweep.states)
+      if (setOf(graph.plan.operands[state].dims) == setOf(value.dims))
+        return state;
+  return -1;
+}
+
 bool Items::touchesState(int index) const {
   const Value& value = graph.values[index];
   if (rows.count(index) || sweep.given.count(index))
-    return false;
+    return hostOf(index) >= 0;
   if (value.kind == Kind::state)
     return value.isWide();
   return std::any_of(value.args.begin(), value.args.end(),
@@ -97,6 +108,9 @@ void Items::findColumns() {
     for (const std::string& dim : dims)
       if (dims.count(spread) ? dim == spread : sums[dims][dim] < sums[dims][column])
         column = dim;
+  for (auto& [dims, column] : columns)
+    if (auto forced = sweep.columns.find(dims); forced != sweep.columns.end())
+      column = forced->second;
 }
 
 std::string Items::columnOf(const Dims& space) const {
@@ -184,8 +198,11 @@ void Items::visit(int index, Item& item, bool own) const {
     return;
   if (rows.count(index))
     return need(itemOf(index), false);
-  if (sweep.given.count(index))
+  if (sweep.given.count(index)) {
+    if (const int host = hostOf(index); host >= 0 && item.how == Item::How::pass)
+      touch(host, item, own);
     return;
+  }
   if (value.kind == Kind::state)
     return value.isWide() ? touch(value.operand, item, own)
                           : need(itemOf(graph.carried.at(value.operand)), true);

@@ -49,6 +49,7 @@ public:
   bool isRow(int value) const { return rows.count(value) > 0; }
   /// Of the dimensions of a pass, that which neighbouring lanes hold; the other is in steps.
   std::string columnOf(const Dims& space) const;
+  const Columns& allColumns() const { return columns; }
   const Graph& graph;
   const GraphSweep& sweep;
 
@@ -64,11 +65,12 @@ private:
   void visit(int value, Item& item, bool own) const;
   void touch(int state, Item& item, bool own) const;
   bool touchesState(int value) const;
+  int hostOf(int value) const;
   int itemOf(int value) const;
 
   std::string spread;
   std::set<int> needed, rows;
-  std::map<std::set<std::string>, std::string> columns;
+  Columns columns;
 };
 
 }  // namespace lathe::cuda

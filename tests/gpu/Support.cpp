@@ -161,6 +161,19 @@ const CompiledVariant& variantNamed(const std::string& name) {
   });
 }
 
+std::string adjointOf(const std::string& name) {
+  std::string own = "d." + name;
+  variants.get(own, [&] {
+    CompiledVariant adjoint = variantNamed(name);
+    adjoint.plan = adjoint.backward;
+    adjoint.token = adjoint.gradient;
+    adjoint.isStabilised = false;
+    adjoint.chunk.reset();
+    return adjoint;
+  });
+  return own;
+}
+
 void addVariant(const std::string& name, const std::string& text) {
   variants.get(name, [&] { return compiledVariant(name, text, name + ".lathe"); });
 }

@@ -25,6 +25,9 @@ const CompiledVariant& variantNamed(const std::string& name);
 /// Lets `variantNamed` find a variant that is not in the library.
 void addVariant(const std::string& name, const std::string& text);
 
+/// Lets `variantNamed` find the adjoint of a variant as one of its own, and returns its name.
+std::string adjointOf(const std::string& name);
+
 /// One call of one kernel, to be compared with the interpreter.
 struct Case {
   std::string variant;
