@@ -85,7 +85,10 @@ double tolerance(const Plan& plan, const Signature& signature, const std::string
                               [&](const Operand& own) { return own.name == tensor; });
   bool isSingle = operand != plan.operands.end() &&
                   signature.dtypes.at(std::size_t(operand - plan.operands.begin())) == DType::f32;
-  if (signature.compute == DType::f32 && isSingle)
+  isSingle &= signature.compute == DType::f32;
+  if (const Operand* original = originalOf(plan, tensor))
+    return isSingle ? singleGradient : isGate(*original) ? gate : gradient;
+  if (isSingle)
     return single;
   bool vector = plan.scan && plan.scan->decay == DecayKind::vector;
   return vector && signature.compute == DType::bf16 ? channels : half;

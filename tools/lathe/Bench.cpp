@@ -108,8 +108,10 @@ int bench(const BenchCommand& options) {
   const bool isSuite = !options.suite.empty();
   if (isSuite == !options.file.empty())
     throw UsageError("lathe bench takes either FILE with --shape, or --suite h200");
-  if (options.pass == "bwd" && (isSuite || !options.kernel.family.empty()))
-    throw UsageError("--pass bwd takes a FILE, and its one family is sequential");
+  if (isSuite && options.pass == "bwd")
+    throw UsageError("--pass bwd takes a FILE; a suite says itself which passes it measures");
+  if (options.pass == "bwd")
+    refuseFamily(options.kernel.family);
   if (!isSuite && options.kernel.shape.empty())
     throw UsageError("lathe bench FILE needs --shape B,T,H, such as --shape 8,4096,16");
   const std::vector<BenchCase> cases = isSuite ? suiteOf(options.suite) : std::vector<BenchCase>(1);

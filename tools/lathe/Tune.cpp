@@ -43,8 +43,7 @@ Problem problemOf(const TuneCommand& options, const CompiledVariant& variant, co
   if (!isBackward)
     return {&variant.plan, parseFamily(options.kernel.family, variant.plan, shape.tokens),
             signature, shape};
-  if (!options.kernel.family.empty())
-    throw UsageError("--pass bwd has one family, sequential; leave --family out");
+  refuseFamily(options.kernel.family);
   return {&variant.backward, Family::sequential,
           adjointSignature(variant.plan, variant.backward, signature), shape};
 }
