@@ -156,20 +156,24 @@ LaunchPlan Binder::bind(const Call& call) const {
   return plan;
 }
 
-void LaunchPlan::useWorkspace(const Workspace& workspace) {
-  if (workspaceBytes == 0)
-    return;
+void checkWorkspace(const Workspace& workspace, std::size_t bytes, int device) {
   auto fail = [](const std::string& rule) { throw ArgumentError("the workspace " + rule); };
   if (!workspace.data)
-    fail("is null; this launch needs " + std::to_string(workspaceBytes) + " bytes");
-  if (workspace.bytes < workspaceBytes)
+    fail("is null; this launch needs " + std::to_string(bytes) + " bytes");
+  if (workspace.bytes < bytes)
     fail("has " + std::to_string(workspace.bytes) + " bytes; this launch needs " +
-         std::to_string(workspaceBytes));
+         std::to_string(bytes));
   if (reinterpret_cast<std::uintptr_t>(workspace.data) % workspaceAlignment)
     fail("is not aligned to " + std::to_string(workspaceAlignment) + " bytes");
   if (workspace.device != device)
     fail("is on GPU " + std::to_string(workspace.device) + "; the tensors are on GPU " +
          std::to_string(device));
+}
+
+void LaunchPlan::useWorkspace(const Workspace& workspace) {
+  if (workspaceBytes == 0)
+    return;
+  checkWorkspace(workspace, workspaceBytes, device);
   std::memcpy(argument.data() + offsetof(KernelSizes, workspace),
               static_cast<const void*>(&workspace.data), sizeof(workspace.data));
   hasWorkspace = true;
