@@ -31,7 +31,8 @@ TEST(Tolerance, OfGradients) {
   Plan adjoint = plan;
   adjoint.operands.push_back({.kind = Operand::Kind::input, .name = "g", .dims = {}});
   for (const char* name : {"q", "g", "S"}) {
-    adjoint.operands.push_back({.kind = Operand::Kind::output, .name = "d." + std::string(name)});
+    adjoint.operands.push_back(
+        {.kind = Operand::Kind::output, .name = "d." + std::string(name), .dims = {}});
     EXPECT_EQ(tolerance(adjoint, signatureOf(adjoint, DType::f32), "d." + std::string(name)),
               0.002);
   }
