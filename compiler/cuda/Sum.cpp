@@ -15,9 +15,10 @@ KernelSource emitSum(DType from, DType to, int lanes) {
   cuda::appendTemplate(text, "templates/kernels/sum.cuh");
   text.line("}  // namespace lathe");
   text.line("extern \"C\" __global__ void __launch_bounds__(", kernel.threads, ") ", kernel.entry,
-            "(const __grid_constant__ lathe::SumSizes sizes) {");
+            "(const __grid_constant__ lathe::Args args) {");
   text.line("  using namespace lathe;");
-  text.line("  sumAxes<", cuda::cudaType(from), ", ", cuda::cudaType(to), ", ", lanes, ">(sizes);");
+  text.line("  sumAxes<", cuda::cudaType(from), ", ", cuda::cudaType(to), ", ", lanes, ", ",
+            kernel.threads, ">(args);");
   text.line("}");
   kernel.text = text.str();
   return kernel;

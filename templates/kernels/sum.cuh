@@ -2,7 +2,7 @@
 
 /// Mirrors lathe::SumSizes (compiler/cuda/Sum.h). Element (i0, i1, i2, i3) of `to` is the sum of
 /// `count` elements of `from`, `step` apart.
-struct SumSizes {
+struct Args {
   const void* from;
   void* to;
   int64 sizes[4], fromStrides[4], toStrides[4];
@@ -10,10 +10,10 @@ struct SumSizes {
 };
 
 /// LANES threads add up one element: 32 where there are few of many terms.
-template <class FROM, class TO, int LANES>
-__device__ __forceinline__ void sumAxes(const SumSizes& x) {
+template <class FROM, class TO, int LANES, int THREADS>
+__device__ __forceinline__ void sumAxes(const Args& x) {
   const int64 elements = x.sizes[0] * x.sizes[1] * x.sizes[2] * x.sizes[3];
-  const int64 thread = blockIdx.x * int64(blockDim.x) + threadIdx.x;
+  const int64 thread = blockIdx.x * int64(THREADS) + threadIdx.x;
   int64 element = thread / LANES;
   const int lane = int(thread % LANES);
   if (element >= elements)
