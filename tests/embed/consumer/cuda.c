@@ -141,7 +141,7 @@ int main(int count, char** arguments) {
   lathe_variant_free(gla);
 
   uint64_t freed = 0;
-  EXPECT(strstr(lathe_cache_json(), "\"kernels\":2,") != NULL);
+  EXPECT(strstr(lathe_cache_json(), "\"kernels\":6,") != NULL);
   EXPECT(lathe_cache_prune(0, &freed) == LATHE_OK && freed > 0);
   EXPECT(strstr(lathe_cache_json(), "\"kernels\":0,") != NULL);
   return finish("cuda");
