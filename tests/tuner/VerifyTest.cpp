@@ -27,6 +27,21 @@ TEST(Tolerance, IsThatOfTheWeakestLink) {
   EXPECT_EQ(tolerance(channels, signatureOf(plan, DType::f32), "o"), 0.001);
 }
 
+TEST(Tolerance, OfGradients) {
+  Plan adjoint = plan;
+  adjoint.operands.push_back({.kind = Operand::Kind::input, .name = "g", .dims = {}});
+  for (const char* name : {"q", "g", "S"}) {
+    adjoint.operands.push_back(
+        {.kind = Operand::Kind::output, .name = "d." + std::string(name), .dims = {}});
+    EXPECT_EQ(tolerance(adjoint, signatureOf(adjoint, DType::f32), "d." + std::string(name)),
+              0.002);
+  }
+  const Signature half = signatureOf(adjoint, DType::bf16);
+  EXPECT_EQ(tolerance(adjoint, half, "d.q"), 0.008);
+  EXPECT_EQ(tolerance(adjoint, half, "d.S"), 0.008);
+  EXPECT_EQ(tolerance(adjoint, half, "d.g"), 0.02);
+}
+
 TEST(Judge, SaysWhichTensorIsOff) {
   Signature signature = signatureOf(plan);
   HostResult expected{{{"o", {{2}, {1, 1}}}}, {{"S", {{1}, {2}}}}};

@@ -63,4 +63,10 @@ BenchRow measure(const BenchCase& benchCase, const CompiledVariant& variant,
                  const Signature& signature, Family family, const DeviceInfo& gpu,
                  const BenchMethod& method);
 
+/// As `measure`, of the backward pass: from the gradients of the outputs to those of all inputs,
+/// params and consts.
+BenchRow measureBackward(const BenchCase& benchCase, const CompiledVariant& variant,
+                         const Signature& signature, const DeviceInfo& gpu,
+                         const BenchMethod& method);
+
 }  // namespace lathe::tool
