@@ -196,20 +196,23 @@ KernelSource emitGeneral(const Plan& plan, Family family, const Signature& signa
   for (std::size_t i = 0; i < general.sweeps.size(); ++i) {
     const std::string name = "Sweep" + std::to_string(i);
     GraphSweep sweep = general.sweeps[i];
-    std::string replays;
-    if (general.span) {
-      const bool isReplayed = !sweep.kept.empty();
-      sweep.kept.clear();
-      int own = 0;
-      for (const GraphSweep& replay : replaysOf(general.sweeps, i, general.recordColumns)) {
-        const std::string replayName = "Replay" + std::to_string(i) + std::to_string(own++);
-        write(replay, replayName);
-        replays += ", " + replayName;
-      }
-      replays = std::string(", ") + (isReplayed ? "true" : "false") + replays;
+    if (!general.span) {
+      write(sweep, name);
+      run.line("    runSweep<", name, ">(at);");
+      continue;
     }
+    const bool isReplayed = !sweep.kept.empty();
+    std::string replays;
+    int own = 0;
+    for (const GraphSweep& replay : replaysOf(general.sweeps, i, general.recordColumns)) {
+      const std::string replayName = "Replay" + std::to_string(i) + std::to_string(own++);
+      write(replay, replayName);
+      replays += ", " + replayName;
+    }
+    sweep.kept.clear();
     write(sweep, name);
-    run.line("    runS", general.span ? "pans<Variant, " : "weep<", name, replays, ">(at);");
+    run.line("    runSpans<Variant, ", name, ", ", isReplayed ? "true" : "false", replays,
+             ">(at);");
   }
   run.line("  }");
   variant.append(run);

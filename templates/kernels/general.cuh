@@ -237,8 +237,8 @@ template <class SWEEP> __device__ __forceinline__ void runSweep(const Place& at)
 // each block (runtime/Launch.cpp).
 
 /// Spans for which there is room before those of a sequence.
-template <int SPAN> __device__ __forceinline__ int64 spansBefore(const Args& args, int index,
-                                                                 int64 first) {
+template <int SPAN>
+__device__ __forceinline__ int64 spansBefore(const Args& args, int index, int64 first) {
   return args.sequences ? first / SPAN + index : index * int64(args.tokens / SPAN + 1);
 }
 
@@ -260,8 +260,7 @@ template <class V> __device__ __forceinline__ float* roomOf(const Place& at) {
 }
 
 /// The states before a span, then what is read of it.
-template <class REPLAY>
-__device__ __forceinline__ void replay(const Place& at, float* checkpoint) {
+template <class REPLAY> __device__ __forceinline__ void replay(const Place& at, float* checkpoint) {
   REPLAY sweep;
   sweep.restore(at, checkpoint);
   walk(sweep, at);
@@ -291,16 +290,9 @@ __device__ __forceinline__ void runSpans(const Place& at) {
 template <class V> __device__ __forceinline__ void runGeneral(const Args& args, char* shared) {
   const int thread = threadIdx.x, unit = blockIdx.x / V::kTiles;
   const Sequence sequence = args.sequence(unit / args.heads);
-  const Place at{args,
-                 shared,
-                 sequence,
-                 unit % args.heads,
-                 int(blockIdx.x % V::kTiles),
-                 thread,
-                 thread / 32,
-                 thread % 32,
-                 0,
-                 sequence.tokens};
+  const Place at{
+      args,        shared,      sequence, unit % args.heads, int(blockIdx.x % V::kTiles), thread,
+      thread / 32, thread % 32, 0,        sequence.tokens};
   if (at.sequence.slot < 0)
     V::clearOutputs(at);
   else
