@@ -382,10 +382,7 @@ std::string failureOfBackward(const BackwardCase& backward) {
 }
 
 void expectRight(const std::vector<BackwardCase>& cases) {
-  for (const BackwardCase& backward : cases)
-    if (const std::string failure = failureOfBackward(backward); !failure.empty())
-      ADD_FAILURE() << failure;
-  EXPECT_FALSE(cases.empty());
+  expectNoFailure(cases.size(), [&](std::size_t i) { return failureOfBackward(cases[i]); });
 }
 
 }  // namespace lathe::test

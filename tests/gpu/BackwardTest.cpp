@@ -49,37 +49,6 @@ TEST_P(Backward, IsRightOnce) {
   expectRight({backward, packed});
 }
 
-TEST_P(Backward, IsRightInHalfPrecisionAndSingle) {
-  std::vector<BackwardCase> cases;
-  for (const DType dtype : {DType::f32, DType::bf16, DType::f16})
-    for (const int keep : {16, 0}) {
-      BackwardCase backward = caseOf(variant());
-      backward.one.dtype = dtype;
-      shareHeads(backward);
-      Tile tile = backwardTileOf(backward);
-      tile.chunk = keep;
-      backward.one.tile = tile;
-      backward.one.placement.layout = keep ? Layout::bhtd : Layout::bthd;
-      backward.one.placement.gap = 8;
-      cases.push_back(backward);
-    }
-  expectRight(cases);
-}
-
-TEST_P(Backward, TakesPackedSequences) {
-  BackwardCase backward = caseOf(variant());
-  backward.one.shape = {1, 160, 2};
-  backward.one.how.cuSeqlens = {3, 3, 68, 69, 150};
-  expectRight({backward});
-}
-
-TEST_P(Backward, KeepsStrongGatesFinite) {
-  BackwardCase backward = caseOf(variant());
-  backward.one.how.gateScale = backward.one.how.initialStates ? 70 : 1;
-  backward.one.how.repeatedKeys = true;
-  expectRight({backward});
-}
-
 INSTANTIATE_TEST_SUITE_P(Gpu, Backward, testing::ValuesIn([] {
                            static const std::vector<std::string> all = libraryNames();
                            std::vector<const char*> names;
@@ -107,6 +76,58 @@ TEST_F(BackwardCalls, MayLeaveOutWhatIsNotWantedOrNotSent) {
     backward.absent = absent;
     cases.push_back(backward);
   }
+  expectRight(cases);
+}
+
+/// [B,H,T,D], an input with fewer heads, all of a state's gradients.
+TEST_F(BackwardCalls, OfTheLibraryAreRight) {
+  std::vector<BackwardCase> cases;
+  for (const std::string& variant : libraryNames())
+    for (const DType dtype : {DType::bf16, DType::f32}) {
+      BackwardCase backward = caseOf(variant);
+      backward.one.dtype = dtype;
+      backward.one.placement.layout = Layout::bhtd;
+      shareHeads(backward);
+      cases.push_back(backward);
+    }
+  expectRight(cases);
+}
+
+TEST_F(BackwardCalls, OfTheLibraryTakePackedSequences) {
+  std::vector<BackwardCase> cases;
+  for (const std::string& variant : libraryNames()) {
+    BackwardCase backward = caseOf(variant);
+    backward.one.shape = {1, 160, 4};
+    backward.one.how.cuSeqlens = {3, 3, 68, 69, 150};
+    backward.one.placement.gap = 8;
+    cases.push_back(backward);
+  }
+  expectRight(cases);
+}
+
+TEST_F(BackwardCalls, OfTheLibraryKeepStrongGatesFinite) {
+  std::vector<BackwardCase> cases;
+  for (const std::string& variant : libraryNames()) {
+    BackwardCase backward = caseOf(variant);
+    if (backward.one.how.initialStates)
+      backward.one.how.resets = 0.3;
+    backward.one.how.repeatedKeys = true;
+    cases.push_back(backward);
+  }
+  expectRight(cases);
+}
+
+/// Nothing is computed again, or little at a time.
+TEST_F(BackwardCalls, KeepWhatTheTileSays) {
+  std::vector<BackwardCase> cases;
+  for (const char* variant : {"gla", "gated_delta_net", "lightnet"})
+    for (const int chunk : {0, 1, 8, 100}) {
+      BackwardCase backward = caseOf(variant);
+      Tile tile = backwardTileOf(backward);
+      tile.chunk = chunk;
+      backward.one.tile = tile;
+      cases.push_back(backward);
+    }
   expectRight(cases);
 }
 
