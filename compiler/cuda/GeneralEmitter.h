@@ -98,9 +98,10 @@ private:
   std::string rowOf(const Scope& scope, int value) const;
   void writePassLeaves(Text& text, const std::set<int>& leaves, const Dims& dims, Scope scope,
                        const std::string& suffix, Scope& inner);
+  std::string recordRow(int value, const std::string& channel) const;
   void writePassBody(Scope& scope, const Group& group, const std::map<int, std::string>& sums,
-                     const std::string& columnSum);
-  void finishChannels(Text& text, int value, const std::string& sum, bool isRagged);
+                     const std::map<int, std::string>& kept, const std::string& columnSum);
+  void finishChannels(Text& text, const Item& item, const std::string& sum, bool isRagged);
   void writeItem(Scope& scope, const Group& group, int item);
   void writeStore(Scope& scope, const Item& item);
 

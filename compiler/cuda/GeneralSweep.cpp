@@ -34,7 +34,8 @@ void SweepWriter::place() {
             const Item& item = items.items[index];
             if (item.what == Item::What::partial) {
               partialOffsets[item.value] =
-                  layout.take(sizeof(float) * (kernel.threads() / 32) * pitch(item.value));
+                  layout.take(sizeof(float) * (item.ofAll ? kernel.tile.block : 1) *
+                              (kernel.threads() / 32) * pitch(item.value));
             } else if ((item.what == Item::What::value || item.what == Item::What::whole) &&
                        (item.how != Item::How::elements || isReadBeyond(group, index))) {
               auto carrier = kernel.carriers.find(item.value);
@@ -254,7 +255,10 @@ void SweepWriter::writeToken(Text& text) const {
 void SweepWriter::writeTokenLoop(Text& text, const Group& group) {
   constexpr int together = 4;
   text.line("      {\n      int r = 0;");
-  if (group.how == Item::How::pass && kernel.tile.block >= 2 * together) {
+  const bool hasParts = std::any_of(group.items.begin(), group.items.end(), [&](int item) {
+    return items.items[item].what == Item::What::partial;
+  });
+  if (group.how == Item::How::pass && !hasParts && kernel.tile.block >= 2 * together) {
     text.line("#pragma unroll 1");
     text.line("      for (; r + ", together, " <= at.rows; r += ", together, ") {");
     writePass(text, group, together);

@@ -17,6 +17,35 @@ Items::Items(const Graph& graph, const GraphSweep& sweep, const std::string& col
   addItems();
   for (Item& item : items)
     findNeeds(item);
+  // Parts are put together token by token only where a state waits for it.
+  for (int i = 0; i < int(items.size()); ++i)
+    if (items[i].what == Item::What::whole) {
+      items[i - 1].ofAll = items[i].ofAll = !isCarried(i);
+      if (!items[i].ofAll)
+        items[i - 1].needs.push_back({i, false, true});
+    }
+}
+
+/// Whether the parts of a whole depend on it, by way of a state.
+bool Items::isCarried(int whole) const {
+  std::vector<int> work = {whole};
+  std::set<int> reached;
+  while (!work.empty()) {
+    const int from = work.back();
+    work.pop_back();
+    for (int to = 0; to < int(items.size()); ++to) {
+      bool needs = false;
+      for (const Item::Need& need : items[to].needs)
+        needs |= need.item == from;
+      for (int state : items[to].touches)
+        needs |= items[from].what == Item::What::state && items[from].operand == state;
+      for (int state : items[from].touches)
+        needs |= items[to].what == Item::What::state && items[to].operand == state;
+      if (needs && reached.insert(to).second)
+        work.push_back(to);
+    }
+  }
+  return reached.count(whole - 1) > 0;
 }
 
 void Items::findNeeded() {
@@ -215,8 +244,6 @@ void Items::findNeeds(Item& item) const {
   const int self = int(&item - items.data());
   if (item.what == Item::What::whole)
     item.needs.push_back({self - 1, false, false});
-  if (item.what == Item::What::partial)
-    item.needs.push_back({self + 1, false, true});
   if (item.what == Item::What::whole ||
       (item.what == Item::What::value && sweep.given.count(item.value)))
     return;

@@ -33,6 +33,7 @@ struct Item {
   Dims space;
   int value = -1;
   int operand = -1;            ///< Of a state or an output.
+  bool ofAll = false;          ///< Parts that wait until all tokens of a block have theirs.
   std::set<int> touches = {};  ///< States in registers that it reads, old or new.
   std::vector<Need> needs = {};
 };
@@ -62,6 +63,7 @@ private:
   void addItems();
   void addValue(int value);
   void findNeeds(Item& item) const;
+  bool isCarried(int whole) const;
   void visit(int value, Item& item, bool own) const;
   void touch(int state, Item& item, bool own) const;
   bool touchesState(int value) const;

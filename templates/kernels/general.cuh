@@ -194,6 +194,17 @@ template <int N> __device__ __forceinline__ void loadColumns(float (&x)[N], cons
     x[i] = pack.elements[i];
 }
 
+template <int N> __device__ __forceinline__ void storeColumns(float* row, const float (&x)[N]) {
+  struct __align__(N * sizeof(float)) Pack {
+    float elements[N];
+  };
+  Pack pack;
+#pragma unroll
+  for (int i = 0; i < N; ++i)
+    pack.elements[i] = x[i];
+  *reinterpret_cast<Pack*>(row) = pack;
+}
+
 /// From state to state over the tokens of the walk.
 template <class SWEEP> __device__ __forceinline__ void walk(SWEEP& sweep, Place at) {
   at.rows = min(SWEEP::kBlock, at.spanTokens);
