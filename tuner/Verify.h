@@ -21,6 +21,7 @@ struct Verdict {
   std::string reason;  ///< Of a failure: the tensor, its ratio and its limit.
 };
 
+/// Tensors of which nothing is left but what fp32 may lose, numbers below 1e-30, count as equal.
 Verdict judge(const Plan& plan, const Signature& signature, const HostResult& found,
               const HostResult& expected);
 

@@ -51,7 +51,7 @@ class Usage(Case):
     def test_an_unknown_suite(self):
         self.assertEqual(
             self.lathe("bench", "--suite", "b300", code=2).stderr,
-            "lathe: 'b300' is no suite; there is h200\n",
+            "lathe: 'b300' is no suite; there are h200 and h200-backward\n",
         )
 
     def test_numbers(self):

@@ -61,6 +61,16 @@ TEST(Judge, SaysWhichTensorIsOff) {
   EXPECT_TRUE(judge(plan, signature, found, expected).passed);
 }
 
+TEST(Judge, WhatUnderflowsIsNoMistake) {
+  const Signature signature = signatureOf(plan);
+  HostResult expected{{{"o", {{2}, {1e-40, -1e-103}}}}, {}}, found{{{"o", {{2}, {0, 0}}}}, {}};
+  EXPECT_TRUE(judge(plan, signature, found, expected).passed);
+  found.outputs["o"].data[0] = 1e-20;
+  EXPECT_FALSE(judge(plan, signature, found, expected).passed);
+  found.outputs["o"].data[0] = std::nan("");
+  EXPECT_FALSE(judge(plan, signature, found, expected).passed);
+}
+
 TEST(Judge, TheSameBits) {
   HostResult a{{{"o", {{2}, {1, 0.0}}}}, {}}, b = a;
   EXPECT_TRUE(identical(a, b));

@@ -132,8 +132,11 @@ int bench(const BenchCommand& options) {
     }
     const BenchCase& one = cases[i];
     const CompiledVariant variant = loadVariant(one.variant, "");
-    record.rows.push_back(measure(one, variant, signatureOf(one, variant.plan),
-                                  variant.plan.family(one.shape.tokens), gpu, method));
+    const Signature signature = signatureOf(one, variant.plan);
+    record.rows.push_back(
+        one.isBackward
+            ? measureBackward(one, variant, signature, gpu, method)
+            : measure(one, variant, signature, variant.plan.family(one.shape.tokens), gpu, method));
     progress.show("rows", int(i) + 1, int(cases.size()));
     // What was measured is kept even where a later row fails.
     write(options, record);
@@ -159,7 +162,8 @@ void addBench(CLI::App& app, Action& action) {
       "bytes,\n"
       "measured in the same run, as a share of the kernel's.");
   command->add_option("FILE", options->file, "a .lathe file, or the name of a library variant");
-  command->add_option("--suite", options->suite, "all cases of a suite: h200")->type_name("NAME");
+  command->add_option("--suite", options->suite, "all cases of a suite: h200 or h200-backward")
+      ->type_name("NAME");
   options->kernel.addShape(*command, false);
   options->kernel.addSignature(*command);
   options->kernel.addFamily(*command);

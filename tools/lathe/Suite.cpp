@@ -41,6 +41,16 @@ std::vector<BenchCase> h200() {
   return cases;
 }
 
+/// Training: the backward passes alone.
+std::vector<BenchCase> h200Backward() {
+  std::vector<BenchCase> cases;
+  for (const char* variant : {"retnet", "gla", "gated_delta_net"})
+    for (const Shape& shape : {Shape{8, 4096, 16}, Shape{1, 8192, 16}})
+      cases.push_back({variant, shape, square, DType::bf16, {}, true});
+  cases.push_back({"mamba2", {8, 4096, 32}, mambaDims, DType::bf16, mambaHeads, true});
+  return cases;
+}
+
 Tile tileFor(const Problem& problem, const Oracle& oracle, const DeviceInfo& gpu,
              const BenchMethod& method) {
   Database database;
@@ -100,7 +110,9 @@ nlohmann::json toJson(const BenchRow& row) {
 std::vector<BenchCase> suiteOf(const std::string& name) {
   if (name == "h200")
     return h200();
-  throw UsageError("'" + name + "' is no suite; there is h200");
+  if (name == "h200-backward")
+    return h200Backward();
+  throw UsageError("'" + name + "' is no suite; there are h200 and h200-backward");
 }
 
 nlohmann::json toJson(const BenchRecord& record) {

@@ -21,6 +21,7 @@ struct BenchCase {
   std::map<std::string, int> dims;
   DType dtype = DType::bf16;
   std::map<std::string, int> heads;  ///< Inputs with fewer heads than the call.
+  bool isBackward = false;
 };
 
 /// The cases of a named suite. Throws UsageError for one that is unknown.
