@@ -31,7 +31,8 @@ GeneralKernel::GeneralKernel(const Plan& plan, const Signature& signature, const
 }
 
 void GeneralKernel::findRecord() {
-  if (sweeps.size() > 1)
+  if (std::any_of(sweeps.begin(), sweeps.end(),
+                  [](const GraphSweep& sweep) { return !sweep.kept.empty(); }))
     span = tile.chunk;
   for (const GraphSweep& sweep : sweeps) {
     const Items items(graph, sweep, spread);
