@@ -11,8 +11,9 @@ struct Place {
   char* shared;
   Sequence sequence;
   int head, tile, thread, warp, lane;
-  int spanFirst, spanTokens;  ///< The tokens of the walk: those of the sequence, or some of them.
-  int first = 0, rows = 0;    ///< Tokens of these in the order of the sweep.
+  /// The tokens of the walk: those of the sequence, or some of them.
+  int spanFirst = 0, spanTokens = sequence.tokens;
+  int first = 0, rows = 0;  ///< Tokens of these in the order of the sweep.
 
   /// The rows of a value.
   __device__ __forceinline__ float* rowsAt(int offset) const {
@@ -289,10 +290,14 @@ __device__ __forceinline__ void runSpans(const Place& at) {
 
 template <class V> __device__ __forceinline__ void runGeneral(const Args& args, char* shared) {
   const int thread = threadIdx.x, unit = blockIdx.x / V::kTiles;
-  const Sequence sequence = args.sequence(unit / args.heads);
-  const Place at{
-      args,        shared,      sequence, unit % args.heads, int(blockIdx.x % V::kTiles), thread,
-      thread / 32, thread % 32, 0,        sequence.tokens};
+  const Place at{args,
+                 shared,
+                 args.sequence(unit / args.heads),
+                 unit % args.heads,
+                 int(blockIdx.x % V::kTiles),
+                 thread,
+                 thread / 32,
+                 thread % 32};
   if (at.sequence.slot < 0)
     V::clearOutputs(at);
   else

@@ -2,6 +2,7 @@
 #include "tests/gpu/Backward.h"
 
 #include <algorithm>
+#include <functional>
 
 namespace lathe::test {
 namespace {
@@ -77,6 +78,61 @@ TEST_F(BackwardCalls, MayLeaveOutWhatIsNotWantedOrNotSent) {
     cases.push_back(backward);
   }
   expectRight(cases);
+}
+
+/// A call of retnet whose memory is never touched: binding reads none.
+Call unreadCall() {
+  Call call;
+  auto view = [](std::vector<std::int64_t> shape) {
+    return contiguous(reinterpret_cast<void*>(1 << 20), DType::f32, std::move(shape));
+  };
+  for (const char* name : {"q", "k", "d.q", "d.k"})
+    call.tensors[name] = view({2, 20, 4, 8});
+  for (const char* name : {"v", "d.o", "d.v"})
+    call.tensors[name] = view({2, 20, 4, 12});
+  for (const char* name : {"gamma", "d.gamma"})
+    call.tensors[name] = view({4});
+  return call;
+}
+
+/// For the emulator, too (tests/emulator).
+TEST_F(BackwardCalls, SayWhatIsWrong) {
+  BackwardCase backward = caseOf("retnet");
+  backward.one.dtype = DType::f32;
+  backward.one.K = 8;
+  backward.one.V = 12;
+  backward.one.tile = small;
+  const std::unique_ptr<PreparedSequence> prepared = prepareBackward(backward);
+  auto expectRefusal = [&](const std::string& text, const std::function<void(Call&)>& change) {
+    Call call = unreadCall();
+    change(call);
+    try {
+      prepared->bind(call);
+      ADD_FAILURE() << "nothing was thrown; expected: " << text;
+    } catch (const ArgumentError& error) {
+      EXPECT_EQ(error.what(), text);
+    }
+  };
+  EXPECT_GT(prepared->bind(unreadCall()).workspaceBytes, 65536U);
+  EXPECT_THROW(prepared->launch(prepared->bind(unreadCall()), nullptr), ArgumentError);
+  expectRefusal(
+      "there is no argument 'd.z'; the backward pass of retnet takes q, k, v, gamma, d.o, "
+      "d.q, d.k, d.v, initial S, final S, initial d.S, final d.S, initial d.gamma, "
+      "final d.gamma, initial d.scale, final d.scale, d.gamma, d.scale",
+      [](Call& call) { call.tensors["d.z"] = call.tensors["q"]; });
+  expectRefusal("argument 'k' is missing; the backward pass of retnet reads it",
+                [](Call& call) { call.tensors.erase("k"); });
+  expectRefusal("there is no constant 'tau'; retnet has scale",
+                [](Call& call) { call.constants["tau"] = 1; });
+  expectRefusal("argument 'd.q' has shape [2, 20, 2, 8]; it must have [2, 20, 4, 8]",
+                [](Call& call) { call.tensors["d.q"].shape[2] = 2; });
+  expectRefusal("argument 'd.gamma' has shape [4, 1]; it must have [4]", [](Call& call) {
+    call.tensors["d.gamma"].shape = call.tensors["d.gamma"].strides = {4, 1};
+  });
+  expectRefusal("argument 'd.gamma' is bf16; it must be f32",
+                [](Call& call) { call.tensors["d.gamma"].dtype = DType::bf16; });
+  expectRefusal("argument 'd.gamma' has stride 2 on axis 0; it must be 1",
+                [](Call& call) { call.tensors["d.gamma"].strides = {2}; });
 }
 
 /// [B,H,T,D], an input with fewer heads, all of a state's gradients.
