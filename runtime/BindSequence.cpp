@@ -265,6 +265,11 @@ std::optional<LaunchPlan> SequenceCall::bind(const SumStep& step) {
     sizes.toStrides = {to->strides[0], to->strides[1], to->strides[2], 1};
     sizes.count = group;
     sizes.step = width;
+    if (const IndexView& starts = call.lists.cuSeqlens; starts.isGiven()) {
+      sizes.starts = starts.data;
+      sizes.sequences = std::int32_t(sequences);
+      sizes.wide = starts.bits == 64;
+    }
   } else if (step.over == Over::sequences) {
     sizes.sizes = {1, 1, heads, width};
     sizes.fromStrides = sizes.toStrides = {0, 0, width, 1};

@@ -7,6 +7,15 @@ struct Args {
   void* to;
   int64 sizes[4], fromStrides[4], toStrides[4];
   int64 count, step;
+  const void* starts;
+  int sequences, wide;
+
+  __device__ __forceinline__ int64 start(int index) const {
+    return wide ? static_cast<const int64*>(starts)[index] : static_cast<const int*>(starts)[index];
+  }
+  __device__ __forceinline__ bool isOfASequence(int64 token) const {
+    return !starts || (token >= start(0) && token < start(sequences));
+  }
 };
 
 /// LANES threads add up one element: 32 where there are few of many terms.
@@ -23,6 +32,8 @@ __device__ __forceinline__ void sumAxes(const Args& x) {
   for (int axis = 3; axis >= 0; --axis) {
     const int64 i = element % x.sizes[axis];
     element /= x.sizes[axis];
+    if (axis == 1 && !x.isOfASequence(i))
+      return;
     from += i * x.fromStrides[axis];
     to += i * x.toStrides[axis];
   }

@@ -140,6 +140,27 @@ class Emulated(Case):
     def test_gradients_of_shared_heads(self):
         self.check_gradients("gla", groups=("q", "k"))
 
+    def test_gradients_of_packed_sequences_with_gaps(self):
+        """Sums over heads keep to the tokens of sequences, too."""
+        op = lathe.torch.op("gla")
+        tensors, _ = self.draw(op, 20, batch=1)
+        tensors["k"] = tensors["k"][:, :, :1].contiguous()
+        starts = torch.tensor([2, 9, 9, 17], dtype=torch.int32)
+        weight = torch.randn(tensors["v"].shape).bfloat16()
+        made, _ = self.run_on_gpu(
+            op, tensors, {}, starts, (True,) * 4 + (False,), [weight, None]
+        )
+        for begin, end in ((2, 9), (9, 17)):
+            exact = required({name: x[:, begin:end].double() for name, x in tensors.items()})
+            spread = exact | {"k": exact["k"].expand(-1, -1, 2, -1)}
+            zero = torch.zeros(1, 2, 32, 32, dtype=torch.double)
+            expected, _ = recurrences.gla(**spread, S=zero)
+            (expected * weight[:, begin:end]).sum().backward()
+            for (name, x), grad in zip(exact.items(), made, strict=True):
+                self.assert_close(grad[:, begin:end].float(), x.grad, 2e-2, f"gradient of {name}")
+        for grad in made:
+            self.assertTrue(grad[:, :2].isnan().all() and grad[:, 17:].isnan().all())
+
     def test_a_pass_that_is_missing(self):
         op = lathe.torch.op("gla")
         tensors, _ = draw(op)
