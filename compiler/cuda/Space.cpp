@@ -250,10 +250,14 @@ public:
         pruned.push_back({tile, std::to_string(kernel.sharedBytes) + " bytes of shared memory, " +
                                     device.arch + " has " + std::to_string(device.sharedPerBlock)});
       else if (int most = std::min(255, device.registersPerMultiprocessor / kernel.threads);
-               cost.registers > most)
+               cost.registers > most) {
         pruned.push_back({tile, "about " + std::to_string(cost.registers) +
                                     " registers a thread, " + std::to_string(most) + " are there"});
-      else
+        if (tile.form == Form::general && cost.registers - most < least) {
+          least = cost.registers - most;
+          spilling = {cost.cycles, tile, kernel.sharedStates.empty()};
+        }
+      } else
         ranked.push_back({cost.cycles, tile, kernel.sharedStates.empty()});
     } catch (const std::invalid_argument& error) {
       pruned.push_back({tile, error.what()});
