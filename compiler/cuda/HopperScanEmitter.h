@@ -76,7 +76,7 @@ private:
   const int together;   ///< Blocks of 64 tokens between two updates of the state.
   const int keyPanels;
   int output = -1, outputGate = -1;  ///< outputGate: an input over V that is in the output alone.
-  Product gate;  ///< Of `channels`, as is all of these:
+  Product gate;                      ///< Of `channels`, as is all of these:
   DType gateType = DType::f16;
   std::map<int, int> placed;  ///< Where the tile of each input that is loaded lies in a stage.
   std::set<int> swept;        ///< The inputs that a sweep needs.

@@ -13,7 +13,9 @@ void HopperScanEmitter::layOut() {
   int groups = tile.blockV / panelColumns;
   SharedLayout room;
   gateOffset = panel * (2 * keyPanels + groups);
-  stageBytes = gateOffset + (channels ? panel * keyPanels + extraBytes : outputGate >= 0 ? panel * groups : 0);
+  stageBytes = gateOffset + (channels          ? panel * keyPanels + extraBytes
+                             : outputGate >= 0 ? panel * groups
+                                               : 0);
   const int ofUpdate = together * (together + 1) / 2;
   const int slots = std::max(channels ? 0 : 1, program.slotCount());
   // In turns, where they fit; a normaliser has one read for each chunk of an update.
