@@ -163,6 +163,10 @@ void check(const Plan& plan) {
   requireIndexOrNone(plan.scan->logDecay, nodes, "the log-decay of the scan");
   requireIndexOrNone(plan.scan->normaliser, operands, "the normaliser of the scan");
   requireIndexOrNone(plan.scan->normaliserRead, nodes, "the normaliser's read");
+  for (int state : {plan.scan->reverse, plan.scan->reverseNormaliser})
+    requireIndexOrNone(state, operands, "a state of the scan in reverse");
+  for (int node : {plan.scan->reverseRead, plan.scan->reverseNormaliserRead})
+    requireIndexOrNone(node, nodes, "a read of the scan in reverse");
 }
 
 }  // namespace
@@ -262,6 +266,11 @@ static void to_json(json& out, const ScanForm& scan) {
          {"readsBefore", scan.readsBefore},
          {"normaliser", scan.normaliser},
          {"normaliserRead", scan.normaliserRead}};
+  if (scan.isSum())
+    out.update({{"reverse", scan.reverse},
+                {"reverseRead", scan.reverseRead},
+                {"reverseNormaliser", scan.reverseNormaliser},
+                {"reverseNormaliserRead", scan.reverseNormaliserRead}});
 }
 
 static void from_json(const json& in, ScanForm& scan) {
@@ -277,6 +286,10 @@ static void from_json(const json& in, ScanForm& scan) {
   in.at("readsBefore").get_to(scan.readsBefore);
   in.at("normaliser").get_to(scan.normaliser);
   in.at("normaliserRead").get_to(scan.normaliserRead);
+  scan.reverse = in.value("reverse", -1);
+  scan.reverseRead = in.value("reverseRead", -1);
+  scan.reverseNormaliser = in.value("reverseNormaliser", -1);
+  scan.reverseNormaliserRead = in.value("reverseNormaliserRead", -1);
 }
 
 static void to_json(json& out, const DerivedDim& derived) {

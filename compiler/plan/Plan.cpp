@@ -12,6 +12,22 @@ Family Plan::family(long long tokens) const {
   return scan ? Family::scan : Family::sequential;
 }
 
+std::vector<int> ScanForm::states() const {
+  std::vector<int> found;
+  for (int each : {state, normaliser, reverse, reverseNormaliser})
+    if (each >= 0)
+      found.push_back(each);
+  return found;
+}
+
+bool ScanForm::readsReverse(int node) const {
+  return node >= 0 && (node == reverseRead || node == reverseNormaliserRead);
+}
+
+bool ScanForm::reads(int node) const {
+  return node >= 0 && (node == read || node == normaliserRead || readsReverse(node));
+}
+
 const char* name(Op op) {
   switch (op) {
   case Op::add:
