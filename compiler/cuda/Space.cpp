@@ -187,11 +187,11 @@ std::vector<Tile> enumerate(const Plan& plan, Family family, const Signature& si
             tiles.push_back({chunk, block, blockV, stages, 1, 1});
         }
     if (device.arch == name(Form::sm90a))
-      for (int blockV : {64, 128})
-        for (int stages : {2, 3})
+      for (auto [chunk, stages] : {std::pair{64, 2}, {64, 3}, {128, 3}, {128, 4}})
+        for (int blockV : {64, 128})
           for (int segments : {0, 1, 2, 4, 8, 16, 32})
             if (blockV < columns + 64 || (signature.pairedHeads && blockV == 2 * columns))
-              tiles.push_back({64, 64, blockV, stages, 1, 1, Form::sm90a, segments});
+              tiles.push_back({chunk, 64, blockV, stages, 1, 1, Form::sm90a, segments});
     return tiles;
   }
   cuda::Axes axes = cuda::tokenAxes(plan, cuda::Analysis(plan)).axes;

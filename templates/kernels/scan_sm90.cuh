@@ -25,10 +25,14 @@ template <class V> struct HopperScan {
   static constexpr int kHeads = V::kHeads, kGroupsOfHead = kGroups / kHeads;
   using States =
       SegmentStates<4 * kGroups, kKeyPanels, V::kNormaliser ? 4 : 0, V::kNormaliser ? V::kK : 0>;
-  static constexpr int kScoreBuffers = 2;
-  static constexpr int kScoreBarrier = 1, kOutputBarrier = 2;  ///< Of warpgroups.
-  static constexpr int kOutputMap = 3;                         ///< Its place among the maps.
-  static constexpr int kLoaders = 3;                           ///< Warps that copy.
+  /// Chunks between two updates of the state. Of two, the later one's queries see the earlier one's
+  /// keys through scores, and the outputs take the place of their values.
+  static constexpr int kTogether = V::kTogether;
+  static constexpr int kScoreTiles = kTogether * (kTogether + 1) / 2;  ///< Of one update and head.
+  static constexpr int kScoreBarrier = 1, kOutputBarrier = 2;          ///< Of warpgroups.
+  static constexpr int kOutputMap = 3;                    ///< Its place among the maps.
+  static constexpr int kGateMap = 4;                      ///< Of the output's gate.
+  static constexpr int kCopies = V::kOutputGate ? 4 : 3;  ///< Tensors brought to a stage.
 
   const Args& args;
   char* const shared;  ///< A multiple of 1024, the period of the swizzle.
@@ -39,16 +43,17 @@ template <class V> struct HopperScan {
   const int firstHead = unit % blocksOfBatch / V::kTiles * kHeads;
   const Sequence sequence = args.sequence(unit / blocksOfBatch);
   const Segment segment{int(blockIdx.x) / units, args.segments,
-                        (sequence.tokens + V::kChunk - 1) / V::kChunk};
+                        (sequence.tokens + V::kChunk - 1) / V::kChunk, kTogether};
 
   __device__ __forceinline__ char* query(int stage) const {
     return shared + stage * V::kStageBytes;
   }
   __device__ __forceinline__ char* key(int stage) const { return query(stage) + kKeyTile; }
   __device__ __forceinline__ char* value(int stage) const { return query(stage) + 2 * kKeyTile; }
-  /// Of the block's head number `own`, as are those below.
-  __device__ __forceinline__ char* scores(int buffer, int own) const {
-    return shared + V::kScoreOffset + (buffer * kHeads + own) * kPanel;
+  /// Of the block's head number `own`, as are those below. `tile` counts those of one update: of a
+  /// chunk with itself, then of the later chunk with the earlier one and with itself.
+  __device__ __forceinline__ char* scores(int buffer, int own, int tile = 0) const {
+    return shared + V::kScoreOffset + ((buffer * kHeads + own) * kScoreTiles + tile) * kPanel;
   }
   __device__ __forceinline__ Factors<V::kChunk>& factors(int stage, int own) const {
     return reinterpret_cast<Factors<V::kChunk>*>(shared + V::kFactorOffset)[stage * kHeads + own];
@@ -63,21 +68,25 @@ template <class V> struct HopperScan {
   __device__ __forceinline__ int columnOf(int group) const {
     return tile * V::kBlockV + group % kGroupsOfHead * kPanelColumns;
   }
-  /// The barriers: a stage is full, is empty; scores are there, are used up.
+  /// The barriers: a stage is full, is empty (its values' part for itself where outputs take their
+  /// place); the scores of a chunk are there, those of an update are used up.
   __device__ __forceinline__ Barrier barrier(int index) const {
     return Barrier(shared + V::kBarrierOffset + index * 8);
   }
   __device__ __forceinline__ Barrier full(int stage) const { return barrier(stage); }
   __device__ __forceinline__ Barrier empty(int stage) const { return barrier(V::kStages + stage); }
-  __device__ __forceinline__ Barrier scored(int buffer) const {
-    return barrier(2 * V::kStages + buffer);
-  }
-  __device__ __forceinline__ Barrier consumed(int buffer) const {
-    return barrier(2 * V::kStages + kScoreBuffers + buffer);
-  }
   /// In the sweep: the rows of a stage are mapped.
   __device__ __forceinline__ Barrier mapped(int stage) const {
-    return barrier(2 * V::kStages + 2 * kScoreBuffers + stage);
+    return barrier(2 * V::kStages + stage);
+  }
+  __device__ __forceinline__ Barrier emptyOfValues(int stage) const {
+    return kTogether > 1 ? barrier(3 * V::kStages + stage) : empty(stage);
+  }
+  __device__ __forceinline__ Barrier scored(int buffer, int which = 0) const {
+    return barrier(4 * V::kStages + buffer * kTogether + which);
+  }
+  __device__ __forceinline__ Barrier consumed(int buffer) const {
+    return barrier(4 * V::kStages + V::kScoreBuffers * kTogether + buffer);
   }
   /// Once for each warp.
   __device__ __forceinline__ void arriveWarp(Barrier barrier) const {
@@ -91,11 +100,16 @@ template <class V> struct HopperScan {
     return (args.mapped & 7) == 7 && (segment.chunk(round) + 1) * V::kChunk <= sequence.tokens;
   }
 
-  /// One warp copies the query (operand 0), key or value of HEADS heads, of every round or of those
-  /// of the walk alone; rows behind the last token become zeros. Of COLUMNS columns `exists` are
-  /// there. The copy engine takes whole chunks of tensors that have a map.
-  template <int COLUMNS, int HEADS>
-  __device__ void copyOperand(int operand, int column, int offset, int exists, bool sweeps);
+  template <int COLUMNS, int HEADS> struct StageCopy;
+  template <class Function> __device__ __forceinline__ void eachRound(Function f) const {
+#pragma unroll 1
+    for (int round = 0; round < segment.rounds(); ++round)
+      f(round);
+  }
+  /// What one warp each brings: queries and output gates in the walk alone, the others always.
+  __device__ void copyQueries();
+  __device__ void copyKeys();
+  __device__ void copyValues();
 
   /// One warp computes the scalars of two tokens a lane, loaded as far ahead as rows are copied.
   __device__ void computeFactors();
@@ -110,6 +124,11 @@ template <class V> struct HopperScan {
   /// What the warpgroup of the scores does for the sweep.
   __device__ void sweepTiles(HopperNormaliser<V>& normaliser);
 
+  /// Puts what a thread holds of an accumulator into a tile, rounded.
+  __device__ void storeScores(char* tile, const float (&score)[8][4]) const;
+  /// P[i][j] = (query_i . key_j) e^{H_i} e^{G_C - G_j} f_j of the queries of a chunk and the keys
+  /// of the one before it, whose stage is then given back.
+  __device__ void scoreEarlier(int stage, int earlier, int buffer);
   /// P[i][j] = (query_i . key_j) e^{G_i - G_j} f_j for j <= i, rounded, of every chunk of the walk
   /// and head of the block.
   __device__ void computeScores();
@@ -134,13 +153,24 @@ template <class V> struct HopperScan {
   /// Writes the output through the warpgroup's own room, as a thread has single elements of many
   /// tokens; whole chunks by the copy engine where the output has a map.
   __device__ void writeOutput(const uint32 (&packed)[8][2], int chunk, int group) const;
+  /// Puts the output of a chunk into `room`, where another thread of the warpgroup will take it.
+  __device__ void stageOutput(char* room, const uint32 (&packed)[8][2]) const;
+  /// From there to memory.
+  __device__ void storeOutput(const char* room, int chunk, int group) const;
+  /// Whether the copy engine brings a chunk's output to memory.
+  __device__ __forceinline__ bool outputByEngine(int chunk) const {
+    return (args.mapped >> kOutputMap & 1) && (chunk + 1) * V::kChunk <= sequence.tokens;
+  }
   /// What the copy engine cannot write.
   __device__ void writeRows(const char* room, int firstToken, int group) const;
 
   /// The values of a chunk as an A operand, transposed.
   __device__ __forceinline__ void loadValues(FragmentA (&v)[V::kChunk / 16], int stage,
                                              int group) const {
-    const char* panel = value(stage) + group * kPanel;
+    loadColumns(v, value(stage) + group * kPanel);
+  }
+  __device__ __forceinline__ void loadColumns(FragmentA (&v)[V::kChunk / 16],
+                                              const char* panel) const {
 #pragma unroll
     for (int step = 0; step < V::kChunk / 16; ++step)
       loadMatrix4Transposed(v[step].r, panel + panelOffset(step * 16 + lane % 8 + lane / 16 * 8,
@@ -161,12 +191,13 @@ template <class V> struct HopperScan {
     wgmmaCommit();
   }
 
-  __device__ __forceinline__ void scaleValues(FragmentA (&v)[V::kChunk / 16], int stage,
-                                              int group) const {
+  /// By the factors to the end of the chunk, and the decay behind it.
+  __device__ __forceinline__ void scaleValues(FragmentA (&v)[V::kChunk / 16], int stage, int group,
+                                              float behind = 1.0f) const {
     if constexpr (V::kDecay == Decay::scalar || V::kKeyFactor)
 #pragma unroll
       for (int step = 0; step < V::kChunk / 16; ++step)
-        F::scaleColumns(v[step], factors(stage, ownOf(group)).exit + step * 16, lane);
+        F::scaleColumns(v[step], factors(stage, ownOf(group)).exit + step * 16, lane, behind);
   }
 
   /// The state that the segment makes of zero, and the decay over it.
@@ -188,6 +219,8 @@ template <class V> struct HopperScan {
       addChunk(state, v, stage);
       wgmmaWait<0>();
       arriveWarp(empty(stage));
+      if constexpr (kTogether > 1)
+        arriveWarp(emptyOfValues(stage));
     }
     return decay;
   }
@@ -216,11 +249,11 @@ template <class V> struct HopperScan {
   /// there, for nothing: the tensor cores do not stay busy past a branch.
   __device__ __forceinline__ void readState(float (&out)[8][4],
                                             const float (&state)[kKeyPanels][8][4], int walked) {
-    int buffer = walked % kScoreBuffers;
+    int buffer = walked % V::kScoreBuffers;
     uint32 q = sharedAddress(query((segment.swept + walked) % V::kStages));
     // Who computed the scores has seen the stage full, and ordered it before wgmma for all.
     if (walked < segment.chunks)
-      scored(buffer).wait(walked / kScoreBuffers & 1);
+      scored(buffer).wait(walked / V::kScoreBuffers & 1);
     // In parts: more than two panels of the rounded state find no room.
     constexpr int kPart = kKeyPanels > 2 ? 2 : 8;
 #pragma unroll
@@ -259,27 +292,27 @@ template <class V> struct HopperScan {
     }
   }
 
-  __device__ __forceinline__ void decayRead(float (&out)[8][4], int stage, int group) const {
+  /// `before`: the decay before the chunk.
+  __device__ __forceinline__ void decayRead(float (&out)[8][4], int stage, int group,
+                                            float before = 1.0f) const {
     if constexpr (V::kDecay == Decay::scalar)
 #pragma unroll
       for (int n = 0; n < 8; ++n) {
         const float* entry = factors(stage, ownOf(group)).entry + n * 8 + lane % 4 * 2;
         float2 f = *reinterpret_cast<const float2*>(entry);
+        f.x *= before, f.y *= before;
         out[n][0] *= f.x, out[n][1] *= f.y, out[n][2] *= f.x, out[n][3] *= f.y;
       }
   }
 
-  /// 64 columns of V through the segment. The tensor cores read the state for a chunk while the
-  /// output of the chunk before is written.
-  __device__ __forceinline__ void advance(int group) {
-    float state[kKeyPanels][8][4], out[8][4];
-    const States states{segment, static_cast<char*>(args.workspace), unit,
-                        group * 128 + warp * 32 + lane, lane};
-    findState(state, group, states);
+  /// The walk. The tensor cores read the state for a chunk while the output of the chunk before is
+  /// written.
+  __device__ __forceinline__ void walk(float (&state)[kKeyPanels][8][4], int group) {
+    float out[8][4];
     readState(out, state, 0);
 #pragma unroll 1
     for (int walked = 0; walked < segment.chunks; ++walked) {
-      int stage = (segment.swept + walked) % V::kStages, buffer = walked % kScoreBuffers;
+      int stage = (segment.swept + walked) % V::kStages, buffer = walked % V::kScoreBuffers;
       FragmentA v[V::kChunk / 16], decayed[V::kChunk / 16];
       loadValues(v, stage, group);
 #pragma unroll
@@ -301,6 +334,21 @@ template <class V> struct HopperScan {
       writeOutput(packed, segment.first + walked, group);
     }
     wgmmaWait<0>();
+  }
+
+  /// The walk by two chunks at once (scan_sm90_double.cuh).
+  __device__ void walkDouble(float (&state)[kKeyPanels][8][4], int group);
+
+  /// 64 columns of V through the segment.
+  __device__ __forceinline__ void advance(int group) {
+    float state[kKeyPanels][8][4];
+    const States states{segment, static_cast<char*>(args.workspace), unit,
+                        group * 128 + warp * 32 + lane, lane};
+    findState(state, group, states);
+    if constexpr (kTogether > 1)
+      walkDouble(state, group);
+    else
+      walk(state, group);
     if (warp == 0 && lane == 0)
       waitBoxes<0>();
     if (!segment.last())
@@ -318,12 +366,15 @@ template <class V> struct HopperScan {
   __device__ __forceinline__ void initBarriers() {
     if (threadIdx.x == 0) {
       for (int stage = 0; stage < V::kStages; ++stage) {
-        full(stage).init(kLoaders * 32 + 1);
+        full(stage).init(kCopies * 32 + 1);
         empty(stage).init(4 + 4 * kGroups);
         mapped(stage).init(4);
+        if (kTogether > 1)
+          emptyOfValues(stage).init(4 * kGroups);
       }
-      for (int buffer = 0; buffer < kScoreBuffers; ++buffer) {
-        scored(buffer).init(4);
+      for (int buffer = 0; buffer < V::kScoreBuffers; ++buffer) {
+        for (int which = 0; which < kTogether; ++which)
+          scored(buffer, which).init(4);
         consumed(buffer).init(4 * kGroups);
       }
     }
@@ -336,12 +387,11 @@ template <class V> struct HopperScan {
     if (role == 0) {
       lowerRegisters<V::kLoadRegisters>();
       if (warp == 0)
-        copyOperand<V::kK, 1>(0, 0, 0, V::kK, false);
+        copyQueries();
       else if (warp == 1)
-        copyOperand<V::kK, 1>(1, 0, kKeyTile, V::kK, true);
+        copyKeys();
       else if (warp == 2)
-        copyOperand<V::kBlockV, kHeads>(2, tile * V::kBlockV, 2 * kKeyTile,
-                                        V::kV * kHeads - tile * V::kBlockV, true);
+        copyValues();
       else
         computeFactors();
     } else if (role == 1) {

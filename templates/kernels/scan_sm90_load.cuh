@@ -1,37 +1,86 @@
 // The warps of the form for sm_90a that bring a chunk to shared memory (scan_sm90.cuh).
 
-template <class V>
-template <int COLUMNS, int HEADS>
-__device__ __forceinline__ void HopperScan<V>::copyOperand(int operand, int column, int offset,
-                                                           int exists, bool sweeps) {
-  constexpr int kPanels = (COLUMNS + kPanelColumns - 1) / kPanelColumns;
-  const Tensor& tensor = V::copied(args, operand);
-  const bool boxed = args.mapped >> operand & 1;
-  // Of several heads each has a panel, and a lane copies columns of one.
-  const int own = HEADS > 1 ? lane % (COLUMNS / 8) / 8 : 0;
-  PanelCopy<Element, V::kChunk, COLUMNS> copy(tensor, sequence, firstHead + own,
-                                              column - own * kPanelColumns, lane, exists);
-#pragma unroll 1
-  for (int round = 0; round < segment.rounds(); ++round) {
-    int stage = round % V::kStages, firstToken = segment.chunk(round) * V::kChunk;
-    char* tile = shared + stage * V::kStageBytes + offset;
-    empty(stage).wait(~(round / V::kStages) & 1);
-    if (round < segment.swept && !sweeps) {
-      full(stage).arrive();
-    } else if (boxed && firstToken + V::kChunk <= sequence.tokens) {
-      if (lane == 0) {
-        full(stage).expect(kPanels * kPanel);
+/// How one warp copies an operand of HEADS heads, from column `column` on, of which `exists` are
+/// there, to byte `offset` of a stage; rows behind the last token become zeros. The copy engine
+/// takes whole chunks of tensors that have a map.
+template <class V> template <int COLUMNS, int HEADS> struct HopperScan<V>::StageCopy {
+  static constexpr int kPanels = (COLUMNS + kPanelColumns - 1) / kPanelColumns;
+
+  const HopperScan& scan;
+  const int operand, column, offset, headGroup;
+  const bool sweeps, boxed;
+  const PanelCopy<Element, V::kChunk, COLUMNS> copy;
+
+  /// Of several heads each has a panel, and a lane copies columns of one.
+  __device__ __forceinline__ int own() const {
+    return HEADS > 1 ? scan.lane % (COLUMNS / 8) / 8 : 0;
+  }
+  __device__ __forceinline__ StageCopy(const HopperScan& scan, const Tensor& tensor, int operand,
+                                       int column, int offset, int exists, bool sweeps)
+      : scan(scan), operand(operand), column(column), offset(offset), headGroup(tensor.headGroup),
+        sweeps(sweeps), boxed(scan.args.mapped >> operand & 1),
+        copy(tensor, scan.sequence, scan.firstHead + own(), column - own() * kPanelColumns,
+             scan.lane, exists) {}
+
+  /// What a round needs of it; every lane arrives at the stage's barrier.
+  __device__ __forceinline__ void issue(int round) const {
+    int stage = round % V::kStages, firstToken = scan.segment.chunk(round) * V::kChunk;
+    char* tile = scan.shared + stage * V::kStageBytes + offset;
+    Barrier full = scan.full(stage);
+    if (round < scan.segment.swept && !sweeps) {
+      full.arrive();
+    } else if (boxed && firstToken + V::kChunk <= scan.sequence.tokens) {
+      if (scan.lane == 0) {
+        full.expect(kPanels * kPanel);
 #pragma unroll
         for (int i = 0; i < kPanels; ++i)
-          copyBox(args.maps[operand], tile + i * kPanel, full(stage),
-                  HEADS > 1 ? column : column + i * kPanelColumns, int(sequence.first) + firstToken,
-                  (firstHead + (HEADS > 1 ? i : 0)) / tensor.headGroup, sequence.batch);
-        full(stage).arrive(32);
+          copyBox(scan.args.maps[operand], tile + i * kPanel, full,
+                  HEADS > 1 ? column : column + i * kPanelColumns,
+                  int(scan.sequence.first) + firstToken,
+                  (scan.firstHead + (HEADS > 1 ? i : 0)) / headGroup, scan.sequence.batch);
+        full.arrive(32);
       }
     } else {
-      copy.issue(tile, firstToken, sequence.tokens - firstToken, full(stage));
+      copy.issue(tile, firstToken, scan.sequence.tokens - firstToken, full);
     }
   }
+};
+
+template <class V> __device__ __forceinline__ void HopperScan<V>::copyQueries() {
+  const StageCopy<V::kK, 1> queries(*this, V::copied(args, 0), 0, 0, 0, V::kK, false);
+  if constexpr (V::kOutputGate) {
+    const StageCopy<V::kBlockV, kHeads> gates(*this, V::copied(args, kGateMap), kGateMap,
+                                              tile * V::kBlockV, V::kOutputGateOffset,
+                                              V::kV * kHeads - tile * V::kBlockV, false);
+    eachRound([&](int round) {
+      empty(round % V::kStages).wait(~(round / V::kStages) & 1);
+      queries.issue(round);
+      gates.issue(round);
+    });
+  } else {
+    eachRound([&](int round) {
+      empty(round % V::kStages).wait(~(round / V::kStages) & 1);
+      queries.issue(round);
+    });
+  }
+}
+
+template <class V> __device__ __forceinline__ void HopperScan<V>::copyKeys() {
+  const StageCopy<V::kK, 1> keys(*this, V::copied(args, 1), 1, 0, kKeyTile, V::kK, true);
+  eachRound([&](int round) {
+    empty(round % V::kStages).wait(~(round / V::kStages) & 1);
+    keys.issue(round);
+  });
+}
+
+template <class V> __device__ __forceinline__ void HopperScan<V>::copyValues() {
+  const StageCopy<V::kBlockV, kHeads> values(*this, V::copied(args, 2), 2, tile * V::kBlockV,
+                                             2 * kKeyTile, V::kV * kHeads - tile * V::kBlockV,
+                                             true);
+  eachRound([&](int round) {
+    emptyOfValues(round % V::kStages).wait(~(round / V::kStages) & 1);
+    values.issue(round);
+  });
 }
 
 template <class V>

@@ -12,11 +12,14 @@ struct Segment {
   int first, chunks;  ///< The chunks of the sequence that it walks.
   int swept;          ///< Rounds of the sweep.
 
-  __device__ __forceinline__ Segment(int index, int count, int total) : index(index), count(count) {
+  /// Of a sequence of `total` chunks, in whole groups of `together`; the last group may reach
+  /// behind its end.
+  __device__ __forceinline__ Segment(int index, int count, int total, int together = 1)
+      : index(index), count(count) {
     // All of one length: the last, which does not sweep, waits for the sweeps of the others.
-    int part = (total + count - 1) / count;
-    first = min(index * part, total);
-    chunks = min(part, total - first);
+    int groups = (total + together - 1) / together, part = (groups + count - 1) / count;
+    first = min(index * part, groups) * together;
+    chunks = min(part, groups - first / together) * together;
     swept = last() ? 0 : chunks;
   }
 

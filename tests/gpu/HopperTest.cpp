@@ -62,13 +62,16 @@ protected:
     addVariant(normalisedName, normalisedText);
   }
 
-  /// A case for every blockV and number of stages, changed by `change`.
+  /// A case for every chunk, blockV and number of stages, changed by `change`.
   template <typename Change> void expectAll(const Change& change) const {
+    const bool gates = variantNamed(GetParam()).plan.scan->decay == DecayKind::vector;
     std::vector<Case> cases;
     for (int blockV : {64, 128})
-      for (int stages : {2, 3}) {
+      for (auto [chunk, stages] : {std::pair{64, 2}, {64, 3}, {128, 2}, {128, 4}}) {
+        if (chunk > 64 && gates)
+          continue;
         Case one{.variant = GetParam(), .K = 128, .V = 128, .shape = {2, 150, 4}};
-        one.tile = Tile{64, 64, blockV, stages, 1, 1, Form::sm90a, 1};
+        one.tile = Tile{chunk, 64, blockV, stages, 1, 1, Form::sm90a, 1};
         change(cases, one);
       }
     expectRight(cases);
@@ -111,7 +114,7 @@ TEST_P(Hopper, Dims) {
                           {192, 192},
                           {64, 256},
                           {256, 256}})
-        if (K > (gates ? 192 : 256))
+        if (K > (gates ? 192 : 256) || (K > 128 && one.tile->chunk > 64))
           continue;
         else if (K > 128 ? one.tile->blockV == 64 && one.tile->stages == 2
                          : one.tile->blockV == 64 || V > 64) {
@@ -246,7 +249,7 @@ class HopperPairs : public Hopper {};
 TEST_P(HopperPairs, OfHeads) {
   const bool mamba = GetParam() == std::string("mamba2");
   std::vector<Case> cases;
-  for (int stages : {2, 3})
+  for (auto [chunk, stages] : {std::pair{64, 2}, {64, 3}, {128, 3}})
     for (int segments : {1, 3})
       for (int K : {64, 128})
         for (Layout layout : {Layout::bthd, Layout::bhtd})
@@ -258,7 +261,7 @@ TEST_P(HopperPairs, OfHeads) {
               one.placement.layout = layout;
               one.placement.gap = heads == 1 ? 3 : 0;
               one.pairedHeads = true;
-              one.tile = Tile{64, 64, 128, stages, 1, 1, Form::sm90a, segments};
+              one.tile = Tile{chunk, 64, 128, stages, 1, 1, Form::sm90a, segments};
               cases.push_back(one);
             }
   expectRight(cases);
