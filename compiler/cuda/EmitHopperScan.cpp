@@ -23,9 +23,7 @@ HopperScanEmitter::HopperScanEmitter(const Plan& plan, const Signature& signatur
   kernel.arch = name(Form::sm90a);
   kernel.tensors = tensorSlots(plan);
   kernel.constants = constantOperands(plan);
-  states = {form.state};
-  if (form.normaliser >= 0)
-    states.push_back(form.normaliser);
+  states = form.states();
 }
 
 void HopperScanEmitter::check() const {
@@ -39,6 +37,10 @@ void HopperScanEmitter::check() const {
     refuse("block must be 64 in the form for sm_90a");
   if (tile.chunk != hopperChunk && tile.chunk != 2 * hopperChunk)
     refuse("chunk must be 64 or 128 in the form for sm_90a");
+  if (together > 1 && form.isSum())
+    refuse("chunk must be 64 in the form for sm_90a of a sum over all tokens");
+  if (heads > 1 && form.isSum())
+    refuse("a block of two heads takes no sum over all tokens");
   if (together > 1 && channels)
     refuse("chunk must be 64 in the form for sm_90a with a decay of every channel");
   if (together > 1 && dim(axes.key) > 2 * panelColumns)
@@ -145,9 +147,8 @@ void HopperScanEmitter::mapRows() {
 }
 
 std::set<int> HopperScanEmitter::finishNodes() const {
-  return analysis.closure({plan.operands[output].value}, [&](int n) {
-    return n == form.read || n == form.normaliserRead || factor(n);
-  });
+  return analysis.closure({plan.operands[output].value},
+                          [&](int n) { return form.reads(n) || factor(n); });
 }
 
 /// Whether the node is the values as they lie in shared memory.
@@ -188,12 +189,10 @@ void HopperScanEmitter::keepScalars() {
     refuse("in the form for sm_90a the output is over " + axes.value + ", in bf16 or f16");
   for (int index : finishNodes()) {
     const Node& node = plan.nodes[index];
-    if (index == form.read)
+    if (form.reads(index))
       continue;
     if (factor(index))
       program.keepScalar(index);
-    else if (index == form.normaliserRead)
-      continue;
     else if (node.kind == Node::Kind::operand && !isValue(index))
       takeGate(index);
     else if (node.kind != Node::Kind::operand && node.kind != Node::Kind::map)
@@ -245,13 +244,16 @@ void HopperScanEmitter::layOut() {
   kernel.threads = 128 * (1 + groups + (channels ? keyPanels : 1));
   kernel.headsOfBlock = heads;
   kernel.tilesPerHead = heads > 1 ? 1 : (dim(axes.value) + tile.blockV - 1) / tile.blockV;
-  if (form.normaliser >= 0 && kernel.tilesPerHead > 1)
-    kernel.sharedStates.push_back(form.normaliser);
+  if (kernel.tilesPerHead > 1)
+    for (int state : {form.normaliser, form.reverseNormaliser})
+      if (state >= 0)
+        kernel.sharedStates.push_back(state);
   kernel.segmenting = {
       tile.chunk, tile.segments,
       segmentRoom(keyPanels * panelColumns * tile.blockV, channels ? keyPanels * panelColumns
                                                           : form.normaliser >= 0 ? dim(axes.key)
-                                                                                 : 0)};
+                                                                                 : 0),
+      form.isSum()};
 }
 
 std::string HopperScanEmitter::times(const std::vector<int>& factors) const {
@@ -304,6 +306,8 @@ void HopperScanEmitter::writeConstants(Text& text) const {
   flag("kKeyFactor", !key.factors.empty() || !value.factors.empty());
   flag("kRowProgram", program.hasRowProgram());
   flag("kNormaliser", form.normaliser >= 0);
+  flag("kSum", form.isSum());
+  constant("kReverse", form.normaliser >= 0 ? 2 : 1);
   flag("kValuesInOutput", valuesInOutput());
   flag("kOutputGate", outputGate >= 0);
   constant("kOutputGateOffset", gateOffset);
@@ -352,7 +356,8 @@ void HopperScanEmitter::writeFinish(Text& text) const {
     if (factor(index))
       continue;
     text.line("    float n", index, " = ",
-              index == form.read                 ? "read" + times(query.factors)
+              form.readsReverse(index)           ? "0.0f"
+              : index == form.read               ? "read" + times(query.factors)
               : index == form.normaliserRead     ? "normaliser" + times(query.factors)
               : node.kind == Node::Kind::operand ? isValue(index) ? "value" : "gate"
                                                  : mapCode(node, argument),
@@ -411,10 +416,17 @@ KernelSource HopperScanEmitter::emit() {
     own = {"templates/device/packed.cuh", "templates/kernels/channel_tiles.cuh",
            "templates/kernels/scan_sm90_wide.cuh", "templates/kernels/scan_sm90_sweep.cuh",
            "templates/kernels/scan_sm90_channels.cuh"};
+  if (form.isSum()) {
+    own.push_back("templates/kernels/sum_initial.cuh");
+    own.push_back("templates/kernels/scan_sm90_sum.cuh");
+  }
   templates.insert(templates.end(), own.begin(), own.end());
   kernel.text = assemble(plan, kernel, templates, variant,
-                         std::string("lathe::Hopper") + (channels ? "Channel" : "") +
-                             "Scan<lathe::Variant>{args, lathe::alignShared<1024>(shared)}.run();",
+                         std::string("lathe::Hopper") +
+                             (channels       ? "ChannelScan"
+                              : form.isSum() ? "Sum"
+                                             : "Scan") +
+                             "<lathe::Variant>{args, lathe::alignShared<1024>(shared)}.run();",
                          1);
   return kernel;
 }

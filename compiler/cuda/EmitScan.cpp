@@ -173,9 +173,9 @@ KernelSource ScanEmitter::emit() {
                                         "templates/kernels/scan_scores.cuh",
                                         "templates/kernels/scan.cuh"};
   if (form.isSum())
-    templates.push_back("templates/kernels/sum.cuh");
-  kernel.text = assemble(plan, kernel,
-                         templates, variant,
+    templates.insert(templates.end(),
+                     {"templates/kernels/sum_initial.cuh", "templates/kernels/sum.cuh"});
+  kernel.text = assemble(plan, kernel, templates, variant,
                          std::string("lathe::") + (form.isSum() ? "Sum" : "Scan") +
                              "<lathe::Variant>{args, shared}.run();",
                          1);

@@ -88,6 +88,9 @@ struct Segmenting {
   int chunk = 0;              ///< Tokens, of which a segment has whole numbers; 0: no segments.
   int most = 0;               ///< Tile::segments
   std::size_t roomBytes = 0;  ///< What one block has in the workspace.
+  /// Whether all of a sequence is swept before any of it is walked: one block does both, or so many
+  /// sweep and as many others walk.
+  bool isSum = false;
 };
 
 /// A tensor that a kernel copies in boxes of `columns` elements by `tokens` where its strides let

@@ -26,36 +26,16 @@ template <class V> struct Sum : Scan<V> {
           f(d, normaliser[i]);
   }
 
-  /// From the sum to what tokens read and to both final states: each direction adds its initial one.
-  template <int I, class Each> __device__ __forceinline__ void addInitial(Each each, bool stores) {
-    constexpr int kOther = I + V::kReverse;
-    const auto before = V::template initialState<I>(args, sequence, head);
-    const auto behind = V::template initialState<kOther>(args, sequence, head);
-    const auto last = V::template finalState<I>(args, sequence, head);
-    const auto first = V::template finalState<kOther>(args, sequence, head);
-    each([&](int d, int v, float& s) {
-      const float a = before ? toFloat(before(d, v)) : 0.0f;
-      const float b = behind ? toFloat(behind(d, v)) : 0.0f;
-      if (stores && last)
-        last(d, v) = fromFloat<typename V::template State<I>>(s + a);
-      if (stores && first)
-        first(d, v) = fromFloat<typename V::template State<kOther>>(s + b);
-      s += a + b;
-    });
-  }
-
   __device__ __forceinline__ void finishSum() {
-    addInitial<0>(
-        [&](auto f) {
-          Base::eachStateElement([&](int d, int v, float& s) {
-            if (d < V::kK && v < V::kV)
-              f(d, v, s);
-          });
-        },
-        true);
+    addInitial<V, 0>(args, sequence, head, true, [&](auto f) {
+      Base::eachStateElement([&](int d, int v, float& s) {
+        if (d < V::kK && v < V::kV)
+          f(d, v, s);
+      });
+    });
     if constexpr (V::kNormaliser)
-      addInitial<1>([&](auto f) { eachOfNormaliser([&](int d, float& n) { f(d, 0, n); }); },
-                    Base::tile == 0);
+      addInitial<V, 1>(args, sequence, head, Base::tile == 0,
+                       [&](auto f) { eachOfNormaliser([&](int d, float& n) { f(d, 0, n); }); });
   }
 
   /// The state takes one chunk.
@@ -170,8 +150,8 @@ template <class V> struct Sum : Scan<V> {
       }
       const int ahead = round + V::kStages;
       if (ahead < 2 * blocks)
-        copies.issue(shared, ahead % V::kStages, firstOf(ahead),
-                     sequence.tokens - firstOf(ahead), thread);
+        copies.issue(shared, ahead % V::kStages, firstOf(ahead), sequence.tokens - firstOf(ahead),
+                     thread);
       commitCopies();
     }
   }
