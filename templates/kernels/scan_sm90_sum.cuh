@@ -29,15 +29,14 @@ template <class V> struct SumNormaliser : HopperNormaliser<V> {
       states.shared(index).waitFor(States::kSharers);
     if (segment.count > 1 && segment.last())
       states.awaitOthers();
-    addInitial<V, 1>(args, sequence, head, stores && segment.last(), [&](auto f) {
-      for (int d = thread; d < V::kK; d += 128) {
-        float n = segment.count > 1 ? 0.0f : own(d);
-        for (int index = 0; index < segment.joined; ++index)
-          n += loadFresh(states.vector(index) + d);
-        f(d, 0, n);
-        room().state[d] = n;
-      }
-    });
+    const SumStates<V, 1> sums(args, sequence, head, stores && segment.last());
+    for (int d = thread; d < V::kK; d += 128) {
+      float n = segment.count > 1 ? 0.0f : own(d);
+      for (int index = 0; index < segment.joined; ++index)
+        n += loadFresh(states.vector(index) + d);
+      sums(d, 0, n);
+      room().state[d] = n;
+    }
     if (!segment.last())
       states.leave();
     syncWarpgroup<Base::kBarrier>();
@@ -166,8 +165,8 @@ template <class V> struct HopperSum : HopperScan<V> {
       states.join(state, [](int) { return [](int) { return make_float2(1.0f, 1.0f); }; });
     if (segment.count > 1 && segment.last())
       states.awaitOthers();
-    addInitial<V, 0>(args, sequence, this->firstHead, segment.last(),
-                     [&](auto f) { Base::eachStateElement(state, group, f); });
+    const SumStates<V, 0> sums(args, sequence, this->firstHead, segment.last());
+    Base::eachStateElement(state, group, [&](int d, int v, float& s) { sums(d, v, s); });
     if (!segment.last())
       states.leave();
     FragmentA rounded[V::kK / 16];

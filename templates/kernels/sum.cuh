@@ -27,15 +27,15 @@ template <class V> struct Sum : Scan<V> {
   }
 
   __device__ __forceinline__ void finishSum() {
-    addInitial<V, 0>(args, sequence, head, true, [&](auto f) {
-      Base::eachStateElement([&](int d, int v, float& s) {
-        if (d < V::kK && v < V::kV)
-          f(d, v, s);
-      });
+    const SumStates<V, 0> states(args, sequence, head, true);
+    Base::eachStateElement([&](int d, int v, float& s) {
+      if (d < V::kK && v < V::kV)
+        states(d, v, s);
     });
-    if constexpr (V::kNormaliser)
-      addInitial<V, 1>(args, sequence, head, Base::tile == 0,
-                       [&](auto f) { eachOfNormaliser([&](int d, float& n) { f(d, 0, n); }); });
+    if constexpr (V::kNormaliser) {
+      const SumStates<V, 1> sums(args, sequence, head, Base::tile == 0);
+      eachOfNormaliser([&](int d, float& n) { sums(d, 0, n); });
+    }
   }
 
   /// The state takes one chunk.

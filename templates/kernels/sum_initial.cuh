@@ -1,18 +1,24 @@
 // The states of a scan in both directions without decay: of each there is one in reverse, and both
 // begin as the call says.
 
-/// From the sum over all tokens, whose elements `each` gives to a function of key channel, column
-/// and number, to what every token reads: with both initial states. `stores`: and to both final
-/// ones, the state's, number I, and that of its counterpart in reverse.
-template <class V, int I, class Each>
-__device__ __forceinline__ void addInitial(const Args& args, const Sequence& sequence, int head,
-                                           bool stores, Each each) {
-  constexpr int kOther = I + V::kReverse;
-  const auto before = V::template initialState<I>(args, sequence, head);
-  const auto behind = V::template initialState<kOther>(args, sequence, head);
-  const auto last = V::template finalState<I>(args, sequence, head);
-  const auto first = V::template finalState<kOther>(args, sequence, head);
-  each([&](int d, int v, float& s) {
+/// Makes of an element of the sum over all tokens what every token reads: that with both initial
+/// states of number I, and its counterpart in reverse. `stores`: writes both final states, too.
+template <class V, int I> struct SumStates {
+  static constexpr int kOther = I + V::kReverse;
+  template <int J> using View = StateView<typename V::template State<J>>;
+
+  const View<I> before, last;
+  const View<kOther> behind, first;
+  const bool stores;
+
+  __device__ __forceinline__ SumStates(const Args& args, const Sequence& sequence, int head,
+                                       bool stores)
+      : before(V::template initialState<I>(args, sequence, head)),
+        last(V::template finalState<I>(args, sequence, head)),
+        behind(V::template initialState<kOther>(args, sequence, head)),
+        first(V::template finalState<kOther>(args, sequence, head)), stores(stores) {}
+
+  __device__ __forceinline__ void operator()(int d, int v, float& s) const {
     const float a = before ? toFloat(before(d, v)) : 0.0f;
     const float b = behind ? toFloat(behind(d, v)) : 0.0f;
     if (stores && last)
@@ -20,5 +26,5 @@ __device__ __forceinline__ void addInitial(const Args& args, const Sequence& seq
     if (stores && first)
       first(d, v) = fromFloat<typename V::template State<kOther>>(s + b);
     s += a + b;
-  });
-}
+  }
+};
