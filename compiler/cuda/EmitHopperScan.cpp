@@ -292,9 +292,12 @@ void HopperScanEmitter::writeConstants(Text& text) const {
     writeChannelConstants(text);
   } else {
     const bool narrow = tile.blockV == panelColumns, normalised = form.normaliser >= 0;
-    constant("kLoadRegisters", narrow ? 72 : together > 1 ? 40 : normalised ? 32 : 48);
-    constant("kScoreRegisters", narrow ? 152 : together > 1 ? 88 : normalised ? 112 : 96);
-    constant("kStateRegisters", tile.blockV > panelColumns         ? together > 1 ? 192 : 184
+    const bool gated = outputGate >= 0, wide = together > 1;
+    constant("kLoadRegisters", narrow ? 72 : wide || normalised ? 40 : gated ? 64 : 56);
+    constant("kScoreRegisters", narrow ? 152 : wide ? 88 : normalised ? 104 : gated ? 96 : 88);
+    constant("kStateRegisters", !narrow                            ? wide    ? 192
+                                                                     : gated ? 176
+                                                                             : 184
                                 : dim(axes.key) > 2 * panelColumns ? 240
                                                                    : 208);
   }

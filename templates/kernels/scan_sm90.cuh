@@ -108,13 +108,15 @@ template <class V> struct HopperScan {
     for (int round = 0; round < segment.rounds(); ++round)
       f(round);
   }
-  /// What one warp each brings: queries and output gates in the walk alone, the others always.
-  __device__ void copyQueries();
+  /// What one warp each brings: queries and output gates in the walk alone, the others always;
+  /// with KEYS keys as well.
+  template <bool KEYS> __device__ void copyQueries();
   __device__ void copyKeys();
   __device__ void copyValues();
 
-  /// One warp computes the scalars of two tokens a lane, loaded as far ahead as rows are copied.
-  __device__ void computeFactors();
+  /// One warp computes the scalars of a head, of two tokens a lane, loaded as far ahead as rows are
+  /// copied.
+  __device__ void computeFactors(int own);
   /// Those of one round and head, from what was loaded.
   __device__ void computeFactorsOf(typename V::Inputs (&inputs)[2],
                                    const typename V::Params& params, int round, int stage, int own,
@@ -239,10 +241,7 @@ template <class V> struct HopperScan {
     eachStateElement(state, group,
                      [&](int d, int v, float& s) { s = initial ? toFloat(initial(d, v)) : 0.0f; });
     if (segment.index > 0)
-      states.join(state, [&](int index) {
-        float total = loadFresh(states.decay(index));
-        return [=](int) { return make_float2(total, total); };
-      });
+      states.template joinAhead<kKeyPanels == 1 ? 8 : kKeyPanels == 2 ? 4 : 2>(state);
     if (!segment.last())
       states.leave();
   }
@@ -368,7 +367,7 @@ template <class V> struct HopperScan {
   __device__ __forceinline__ void initBarriers() {
     if (threadIdx.x == 0) {
       for (int stage = 0; stage < V::kStages; ++stage) {
-        full(stage).init(kCopies * 32 + 1);
+        full(stage).init(kCopies * 32 + kHeads);
         empty(stage).init(4 + 4 * kGroups);
         mapped(stage).init(4);
         if (kTogether > 1)
@@ -389,13 +388,20 @@ template <class V> struct HopperScan {
     if (role == 0) {
       lowerRegisters<V::kLoadRegisters>();
       if (warp == 0)
-        copyQueries();
+        // The scalars of two heads are the work of two warps.
+        if constexpr (kHeads > 1)
+          computeFactors(1);
+        else
+          copyQueries<false>();
       else if (warp == 1)
-        copyKeys();
+        if constexpr (kHeads > 1)
+          copyQueries<true>();
+        else
+          copyKeys();
       else if (warp == 2)
         copyValues();
       else
-        computeFactors();
+        computeFactors(0);
     } else if (role == 1) {
       lowerRegisters<V::kScoreRegisters>();
       computeScores();

@@ -7,7 +7,8 @@ template <class V> template <int COLUMNS, int HEADS> struct HopperScan<V>::Stage
   static constexpr int kPanels = (COLUMNS + kPanelColumns - 1) / kPanelColumns;
 
   const HopperScan& scan;
-  const int operand, column, offset, headGroup;
+  const int operand, column, offset;
+  int heads[HEADS];  ///< Of the tensor, that are those of the block.
   const bool sweeps, boxed;
   const PanelCopy<Element, V::kChunk, COLUMNS> copy;
 
@@ -17,10 +18,14 @@ template <class V> template <int COLUMNS, int HEADS> struct HopperScan<V>::Stage
   }
   __device__ __forceinline__ StageCopy(const HopperScan& scan, const Tensor& tensor, int operand,
                                        int column, int offset, int exists, bool sweeps)
-      : scan(scan), operand(operand), column(column), offset(offset), headGroup(tensor.headGroup),
-        sweeps(sweeps), boxed(scan.args.mapped >> operand & 1),
+      : scan(scan), operand(operand), column(column), offset(offset), sweeps(sweeps),
+        boxed(scan.args.mapped >> operand & 1),
         copy(tensor, scan.sequence, scan.firstHead + own(), column - own() * kPanelColumns,
-             scan.lane, exists) {}
+             scan.lane, exists) {
+#pragma unroll
+    for (int i = 0; i < HEADS; ++i)
+      heads[i] = (scan.firstHead + i) / tensor.headGroup;
+  }
 
   /// What a round needs of it; every lane arrives at the stage's barrier.
   __device__ __forceinline__ void issue(int round) const {
@@ -36,8 +41,8 @@ template <class V> template <int COLUMNS, int HEADS> struct HopperScan<V>::Stage
         for (int i = 0; i < kPanels; ++i)
           copyBox(scan.args.maps[operand], tile + i * kPanel, full,
                   HEADS > 1 ? column : column + i * kPanelColumns,
-                  int(scan.sequence.first) + firstToken,
-                  (scan.firstHead + (HEADS > 1 ? i : 0)) / headGroup, scan.sequence.batch);
+                  int(scan.sequence.first) + firstToken, heads[HEADS > 1 ? i : 0],
+                  scan.sequence.batch);
         full.arrive(32);
       }
     } else {
@@ -46,23 +51,23 @@ template <class V> template <int COLUMNS, int HEADS> struct HopperScan<V>::Stage
   }
 };
 
-template <class V> __device__ __forceinline__ void HopperScan<V>::copyQueries() {
+template <class V>
+template <bool KEYS>
+__device__ __forceinline__ void HopperScan<V>::copyQueries() {
+  const int column = tile * V::kBlockV;
   const StageCopy<V::kK, 1> queries(*this, V::copied(args, 0), 0, 0, 0, V::kK, false);
-  if constexpr (V::kOutputGate) {
-    const StageCopy<V::kBlockV, kHeads> gates(*this, V::copied(args, kGateMap), kGateMap,
-                                              tile * V::kBlockV, V::kOutputGateOffset,
-                                              V::kV * kHeads - tile * V::kBlockV, false);
-    eachRound([&](int round) {
-      empty(round % V::kStages).wait(~(round / V::kStages) & 1);
-      queries.issue(round);
+  const StageCopy<V::kK, 1> keys(*this, V::copied(args, 1), 1, 0, kKeyTile, V::kK, true);
+  const StageCopy<V::kBlockV, kHeads> gates(*this, V::copied(args, V::kOutputGate ? kGateMap : 0),
+                                            kGateMap, column, V::kOutputGateOffset,
+                                            V::kV * kHeads - column, false);
+  eachRound([&](int round) {
+    empty(round % V::kStages).wait(~(round / V::kStages) & 1);
+    queries.issue(round);
+    if constexpr (V::kOutputGate)
       gates.issue(round);
-    });
-  } else {
-    eachRound([&](int round) {
-      empty(round % V::kStages).wait(~(round / V::kStages) & 1);
-      queries.issue(round);
-    });
-  }
+    if constexpr (KEYS)
+      keys.issue(round);
+  });
 }
 
 template <class V> __device__ __forceinline__ void HopperScan<V>::copyKeys() {
@@ -121,25 +126,21 @@ HopperScan<V>::computeFactorsOf(typename V::Inputs (&inputs)[2], const typename 
   behind += total;
 }
 
-template <class V> __device__ __forceinline__ void HopperScan<V>::computeFactors() {
+template <class V> __device__ __forceinline__ void HopperScan<V>::computeFactors(int own) {
   // With every multiprocessor copying, memory answers after several chunks.
   constexpr int kAhead = V::kStages;
-  typename V::Inputs inputs[kAhead][kHeads][2];
-  typename V::Params params[kHeads];
-#pragma unroll
-  for (int own = 0; own < kHeads; ++own)
-    params[own].load(args, firstHead + own);
+  typename V::Inputs inputs[kAhead][2];
+  typename V::Params params;
+  params.load(args, firstHead + own);
   // The decay over the chunks that the sweep has seen, which are later ones.
-  float behind[kHeads] = {};
-  auto load = [&](typename V::Inputs(&to)[kHeads][2], int round) {
+  float behind = 0.0f;
+  auto load = [&](typename V::Inputs(&to)[2], int round) {
 #pragma unroll
-    for (int own = 0; own < kHeads; ++own)
-#pragma unroll
-      for (int i = 0; i < 2; ++i) {
-        int token = segment.chunk(round) * V::kChunk + lane * 2 + i;
-        to[own][i].load(args, sequence, firstHead + own, token,
-                        round < segment.rounds() && token < sequence.tokens);
-      }
+    for (int i = 0; i < 2; ++i) {
+      int token = segment.chunk(round) * V::kChunk + lane * 2 + i;
+      to[i].load(args, sequence, firstHead + own, token,
+                 round < segment.rounds() && token < sequence.tokens);
+    }
   };
 #pragma unroll
   for (int i = 0; i < kAhead; ++i)
@@ -152,9 +153,7 @@ template <class V> __device__ __forceinline__ void HopperScan<V>::computeFactors
       if (round >= segment.rounds())
         break;
       empty(stage).wait(~(round / V::kStages) & 1);
-#pragma unroll
-      for (int own = 0; own < kHeads; ++own)
-        computeFactorsOf(inputs[stage][own], params[own], round, stage, own, behind[own]);
+      computeFactorsOf(inputs[stage], params, round, stage, own, behind);
       arriveWarp(full(stage));
       // Behind the arrival, which would otherwise wait for what is loaded here.
       if (round + kAhead < segment.rounds())
