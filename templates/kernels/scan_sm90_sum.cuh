@@ -162,7 +162,7 @@ template <class V> struct HopperSum : HopperScan<V> {
       return;
     }
     if (segment.count > 1)
-      states.join(state, [](int) { return [](int) { return make_float2(1.0f, 1.0f); }; });
+      states.template joinAhead<kKeyPanels == 1 ? 8 : kKeyPanels == 2 ? 4 : 2>(state);
     if (segment.count > 1 && segment.last())
       states.awaitOthers();
     const SumStates<V, 0> sums(args, sequence, this->firstHead, segment.last());
@@ -184,13 +184,13 @@ template <class V> struct HopperSum : HopperScan<V> {
     if (role == 0) {
       lowerRegisters<V::kLoadRegisters>();
       if (warp == 0)
-        Base::copyQueries();
+        Base::template copyQueries<false>();
       else if (warp == 1)
         copyKeys();
       else if (warp == 2)
         copyValues();
       else
-        Base::computeFactors();
+        Base::computeFactors(0);
     } else if (role == 1) {
       lowerRegisters<V::kScoreRegisters>();
       prepare();

@@ -151,9 +151,9 @@ template <int WARPS, int PANELS, int OTHERS, int LENGTH> struct SegmentStates {
   template <int AHEAD>
   __device__ __forceinline__ void joinAhead(float (&state)[PANELS][8][4]) const {
     static_assert(AHEAD % 2 == 0, "where a half goes is known when it is compiled");
-    for (int index = 0; index < segment.index; ++index)
+    for (int index = 0; index < segment.joined; ++index)
       shared(index).waitFor(kSharers);
-    const int halves = 2 * segment.index;
+    const int halves = 2 * segment.joined;
     Half half[AHEAD];
     float total[AHEAD / 2];
     auto load = [&](int slot, int i) {
