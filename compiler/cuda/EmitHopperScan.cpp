@@ -139,11 +139,17 @@ void HopperScanEmitter::mapRows() {
       continue;
     if (heads > 1)
       refuse("a block of two heads takes queries, keys and values as they are");
-    const std::vector<std::string> dims = {product == &value ? axes.value : axes.key};
-    int length = program.rowElements(dims);
-    program.storeVector(product->map, dims, tileOf(*product), cudaType(signature.compute), length,
-                        length, program.firstElement(dims));
+    storeRows(*product);
   }
+}
+
+void HopperScanEmitter::storeRows(const Product& product) {
+  if (product.map < 0)
+    return;
+  const std::vector<std::string> dims = {&product == &value ? axes.value : axes.key};
+  int length = program.rowElements(dims);
+  program.storeVector(product.map, dims, tileOf(product), cudaType(signature.compute), length,
+                      length, program.firstElement(dims));
 }
 
 std::set<int> HopperScanEmitter::finishNodes() const {
@@ -370,6 +376,28 @@ void HopperScanEmitter::writeFinish(Text& text) const {
   text.line("  }");
 }
 
+/// A sum maps keys and values in its sweep, and queries in its walk.
+void HopperScanEmitter::writeProgram(Text& text) {
+  if (!form.isSum()) {
+    program.write(text);
+    return;
+  }
+  program.clearStores();
+  program.write(text);
+  auto phase = [&](const char* name, const std::vector<const Product*>& mapped) {
+    program.clearStores();
+    for (const Product* product : mapped)
+      storeRows(*product);
+    text.line("  struct ", name, " {");
+    text.line("  static constexpr bool kRowProgram = ", program.hasRowProgram() ? "true" : "false",
+              ";");
+    program.write(text);
+    text.line("  };");
+  };
+  phase("Swept", {&key, &value});
+  phase("Walked", {&query});
+}
+
 KernelSource HopperScanEmitter::emit() {
   check();
   query = productOf(form.query, axes.key, "query");
@@ -395,7 +423,7 @@ KernelSource HopperScanEmitter::emit() {
   writeNumberedTypes(variant, "OutputType", signature, {output});
   variant.line("struct Variant {");
   writeConstants(variant);
-  program.write(variant);
+  writeProgram(variant);
   writeFactors(variant);
   writeOperands(variant);
   writeStateAccess(variant, kernel.tensors, states, plan.operands[form.state].dims[0] == axes.key);

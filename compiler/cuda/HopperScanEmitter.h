@@ -40,6 +40,7 @@ private:
   int sourceOf(int map, const std::string& dim) const;
   std::string tileOf(const Product& product) const;
   void mapRows();
+  void storeRows(const Product& product);
   int gateOperand() const;
   std::set<int> finishNodes() const;
   bool isValue(int node) const;
@@ -53,6 +54,7 @@ private:
   void writeChannelConstants(Text& text) const;
   void writeFactors(Text& text) const;
   void writeOperands(Text& text) const;
+  void writeProgram(Text& text);
   void writeFinish(Text& text) const;
 
   const Plan& plan;

@@ -94,12 +94,45 @@ template <class V> struct HopperSum : HopperScan<V> {
         V::kValuesInOutput);
   }
 
+  /// The rows of a chunk that one half of the work needs become what the spec makes of them.
+  template <class Phase> __device__ __forceinline__ void mapRows(int chunk, int stage) const {
+    if constexpr (Phase::kRowProgram) {
+      constexpr int kRowsAtOnce = 32 / V::kRowLanes;
+      const int firstToken = chunk * V::kChunk;
+#pragma unroll 2
+      for (int first = warp * kRowsAtOnce; first < V::kChunk; first += 4 * kRowsAtOnce) {
+        const int token = first + lane / V::kRowLanes;
+        Phase::rowProgram(args, this->shared, stage, token, firstToken + token < sequence.tokens,
+                          this->tile, sequence, this->firstHead, firstToken, lane);
+      }
+      fenceAsyncProxy();
+      syncWarpgroup<Base::kScoreBarrier>();
+    }
+  }
+
+  __device__ __forceinline__ void prepareSweep(SumNormaliser<V>& normaliser) const {
+#pragma unroll 1
+    for (int round = 0; round < segment.swept; ++round) {
+      const int stage = round % V::kStages;
+      full(stage).wait(round / V::kStages & 1);
+      if constexpr (V::kRowProgram) {
+        if (!V::Swept::kRowProgram && !Base::byEngine(round))
+          fenceAsyncProxy();
+        mapRows<typename V::Swept>(segment.chunk(round), stage);
+        arriveWarp(Base::mapped(stage));
+      }
+      if constexpr (V::kNormaliser)
+        normaliser.sweep(Base::key(stage), Base::factors(stage, 0), round == 0);
+      arriveWarp(empty(stage));
+    }
+  }
+
   /// What the warpgroup does that computes scores in other scans.
   __device__ __forceinline__ void prepare() {
     SumNormaliser<V> normaliser(this->shared);
     const States states{segment, static_cast<char*>(args.workspace), this->unit, warp * 32 + lane,
                         lane};
-    Base::sweepTiles(normaliser);
+    prepareSweep(normaliser);
     if constexpr (V::kNormaliser)
       normaliser.find(args, sequence, this->firstHead, this->tile == 0, states);
 #pragma unroll 1
@@ -107,10 +140,9 @@ template <class V> struct HopperSum : HopperScan<V> {
       const int round = segment.swept + walked, stage = round % V::kStages;
       const int buffer = walked % V::kScoreBuffers;
       full(stage).wait(round / V::kStages & 1);
-      if constexpr (V::kRowProgram)
-        Base::mapRows(segment.chunk(round), stage);
-      else if (!Base::byEngine(round))
+      if (!V::Walked::kRowProgram && !Base::byEngine(round))
         fenceAsyncProxy();
+      mapRows<typename V::Walked>(segment.chunk(round), stage);
       if constexpr (V::kNormaliser) {
         Base::consumed(buffer).wait(~(walked / V::kScoreBuffers) & 1);
         normaliser.read(query(stage), buffer);
