@@ -216,52 +216,6 @@ void HopperScanEmitter::keepScalars() {
   program.keepScalar(form.logDecay);
 }
 
-void HopperScanEmitter::layOut() {
-  constexpr int panel = hopperChunk * panelColumns * 2, period = 1024;
-  constexpr int factorBytes = (4 * hopperChunk + 4) * int(sizeof(float));  // Factors
-  int groups = tile.blockV / panelColumns;
-  SharedLayout room;
-  gateOffset = panel * (2 * keyPanels + groups);
-  stageBytes = gateOffset + panel * (channels ? keyPanels : outputGate >= 0 ? groups : 0);
-  const int ofUpdate = together * (together + 1) / 2;
-  const int slots = std::max(channels ? 0 : 1, program.slotCount());
-  // In turns, where they fit; a normaliser has one read for each chunk of an update.
-  auto size = [&](int buffers) {
-    return tile.stages * (stageBytes + heads * (factorBytes + 4 * hopperChunk * slots)) +
-           buffers * ofUpdate * heads * panel + 4 * period;
-  };
-  scoreBuffers = together > 1 && (form.normaliser >= 0 || size(2) > mostShared) ? 1 : 2;
-  scoreTiles = channels ? keyPanels : scoreBuffers * ofUpdate;
-  room.take(std::size_t(stageBytes) * tile.stages);
-  scoreOffset = room.take(std::size_t(scoreTiles) * heads * panel);
-  if (channels) {
-    layOutChannels(room);
-  } else {
-    outputOffset = together > 1 ? 0 : room.take(std::size_t(groups) * panel);
-    factorOffset = room.take(std::size_t(factorBytes) * tile.stages * heads);
-  }
-  slotOffset = room.take(sizeof(float) * tile.stages * heads * hopperChunk * slots);
-  // HopperNormaliser::Room
-  normaliserOffset =
-      room.take(form.normaliser < 0 ? 0 : sizeof(float) * (3 * dim(axes.key) + 5 * hopperChunk));
-  barrierOffset = room.take(sizeof(std::uint64_t) * (4 * tile.stages + 2 * scoreTiles));
-  // The driver aligns shared memory to less than the period of the swizzle.
-  kernel.sharedBytes = room.size() + period - 128;
-  kernel.threads = 128 * (1 + groups + (channels ? keyPanels : 1));
-  kernel.headsOfBlock = heads;
-  kernel.tilesPerHead = heads > 1 ? 1 : (dim(axes.value) + tile.blockV - 1) / tile.blockV;
-  if (kernel.tilesPerHead > 1)
-    for (int state : {form.normaliser, form.reverseNormaliser})
-      if (state >= 0)
-        kernel.sharedStates.push_back(state);
-  kernel.segmenting = {
-      tile.chunk, tile.segments,
-      segmentRoom(keyPanels * panelColumns * tile.blockV, channels ? keyPanels * panelColumns
-                                                          : form.normaliser >= 0 ? dim(axes.key)
-                                                                                 : 0),
-      form.isSum()};
-}
-
 std::string HopperScanEmitter::times(const std::vector<int>& factors) const {
   std::string text;
   for (int node : factors)
@@ -293,20 +247,10 @@ void HopperScanEmitter::writeConstants(Text& text) const {
   constant("kRowLanes", program.rowLanes);
   constant("kBarrierOffset", barrierOffset);
   constant("kNormaliserOffset", normaliserOffset);
-  // A multiprocessor's 65536 registers, less to those who copy than to those who hold the state.
-  if (channels) {
+  if (channels)
     writeChannelConstants(text);
-  } else {
-    const bool narrow = tile.blockV == panelColumns, normalised = form.normaliser >= 0;
-    const bool gated = outputGate >= 0, wide = together > 1;
-    constant("kLoadRegisters", narrow ? 72 : wide || normalised ? 40 : gated ? 64 : 56);
-    constant("kScoreRegisters", narrow ? 152 : wide ? 88 : normalised ? 104 : gated ? 96 : 88);
-    constant("kStateRegisters", !narrow                            ? wide    ? 192
-                                                                     : gated ? 176
-                                                                             : 184
-                                : dim(axes.key) > 2 * panelColumns ? 240
-                                                                   : 208);
-  }
+  else
+    writeRegisters(text);
   static const char* decays[] = {"none", "scalar", "vector"};
   text.line("  static constexpr Decay kDecay = Decay::", decays[int(form.decay)], ";");
   auto flag = [&](const char* name, bool set) {
@@ -441,8 +385,8 @@ KernelSource HopperScanEmitter::emit() {
   std::vector<std::string> own = {"templates/kernels/scan_sm90_load.cuh",
                                   "templates/kernels/scan_sm90_output.cuh",
                                   "templates/kernels/scan_sm90_scores.cuh"};
-  if (together > 1)
-    own.push_back("templates/kernels/scan_sm90_double.cuh");
+  own.push_back(together > 1 ? "templates/kernels/scan_sm90_double.cuh"
+                             : "templates/kernels/scan_sm90_walk.cuh");
   if (channels)
     own = {"templates/device/packed.cuh", "templates/kernels/channel_tiles.cuh",
            "templates/kernels/scan_sm90_wide.cuh", "templates/kernels/scan_sm90_sweep.cuh",

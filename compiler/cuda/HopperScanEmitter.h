@@ -52,6 +52,7 @@ private:
   std::string times(const std::vector<int>& factors) const;
   void writeConstants(Text& text) const;
   void writeChannelConstants(Text& text) const;
+  void writeRegisters(Text& text) const;
   void writeFactors(Text& text) const;
   void writeOperands(Text& text) const;
   void writeProgram(Text& text);

@@ -108,8 +108,8 @@ template <class V> struct HopperScan {
     for (int round = 0; round < segment.rounds(); ++round)
       f(round);
   }
-  /// What one warp each brings: queries and output gates in the walk alone, the others always;
-  /// with KEYS keys as well.
+  /// What one warp each brings: queries and, with the values, the output's gates in the walk alone,
+  /// keys and values always. With KEYS the warp of the queries brings the keys as well.
   template <bool KEYS> __device__ void copyQueries();
   __device__ void copyKeys();
   __device__ void copyValues();
@@ -171,14 +171,14 @@ template <class V> struct HopperScan {
   /// The values of a chunk as an A operand, transposed.
   __device__ __forceinline__ void loadValues(FragmentA (&v)[V::kChunk / 16], int stage,
                                              int group) const {
-    loadColumns(v, value(stage) + group * kPanel);
-  }
-  __device__ __forceinline__ void loadColumns(FragmentA (&v)[V::kChunk / 16],
-                                              const char* panel) const {
 #pragma unroll
     for (int step = 0; step < V::kChunk / 16; ++step)
-      loadMatrix4Transposed(v[step].r, panel + panelOffset(step * 16 + lane % 8 + lane / 16 * 8,
-                                                           warp * 2 + lane / 8 % 2));
+      loadColumns(v[step], value(stage) + group * kPanel, step);
+  }
+  /// Those of 16 tokens.
+  __device__ __forceinline__ void loadColumns(FragmentA& v, const char* panel, int step) const {
+    loadMatrix4Transposed(
+        v.r, panel + panelOffset(step * 16 + lane % 8 + lane / 16 * 8, warp * 2 + lane / 8 % 2));
   }
 
   /// S^T += V^T (e^{G_C - G} K), to be waited for.
@@ -237,11 +237,16 @@ template <class V> struct HopperScan {
       float decay = sweep(state, group);
       states.share(state, decay);
     }
+    // Also what does not exist: ptxas would not keep wgmma going on what nothing ever wrote.
+    eachElement(state, warp, lane, [](int, int, float& s) { s = 0.0f; });
     const auto initial = V::template initialState<0>(args, sequence, headOf(group));
     eachStateElement(state, group,
                      [&](int d, int v, float& s) { s = initial ? toFloat(initial(d, v)) : 0.0f; });
     if (segment.index > 0)
-      states.template joinAhead<kKeyPanels == 1 ? 8 : kKeyPanels == 2 ? 4 : 2>(state);
+      states.join(state, [&](int index) {
+        float total = loadFresh(states.decay(index));
+        return [=](int) { return make_float2(total, total); };
+      });
     if (!segment.last())
       states.leave();
   }
@@ -306,38 +311,9 @@ template <class V> struct HopperScan {
       }
   }
 
-  /// The walk. The tensor cores read the state for a chunk while the output of the chunk before is
-  /// written.
-  __device__ __forceinline__ void walk(float (&state)[kKeyPanels][8][4], int group) {
-    float out[8][4];
-    readState(out, state, 0);
-#pragma unroll 1
-    for (int walked = 0; walked < segment.chunks; ++walked) {
-      int stage = (segment.swept + walked) % V::kStages, buffer = walked % V::kScoreBuffers;
-      FragmentA v[V::kChunk / 16], decayed[V::kChunk / 16];
-      loadValues(v, stage, group);
-#pragma unroll
-      for (int step = 0; step < V::kChunk / 16; ++step)
-        decayed[step] = v[step];
-      scaleValues(decayed, stage, group);
-      decayState(state, stage, group);
-      wgmmaWait<0>();
-      decayRead(out, stage, group);
-      addScores(out, v, buffer, group);
-      addChunk(state, decayed, stage);
-      wgmmaWait<1>();
-      uint32 packed[8][2];
-      finishOutput(packed, out, v, stage, buffer, group);
-      arriveWarp(consumed(buffer));
-      wgmmaWait<0>();
-      arriveWarp(empty(stage));
-      readState(out, state, walked + 1);
-      writeOutput(packed, segment.first + walked, group);
-    }
-    wgmmaWait<0>();
-  }
-
-  /// The walk by two chunks at once (scan_sm90_double.cuh).
+  /// The walk, by single chunks (scan_sm90_walk.cuh).
+  __device__ void walk(float (&state)[kKeyPanels][8][4], int group);
+  /// By two at once (scan_sm90_double.cuh).
   __device__ void walkDouble(float (&state)[kKeyPanels][8][4], int group);
 
   /// 64 columns of V through the segment.

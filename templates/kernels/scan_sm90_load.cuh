@@ -54,17 +54,11 @@ template <class V> template <int COLUMNS, int HEADS> struct HopperScan<V>::Stage
 template <class V>
 template <bool KEYS>
 __device__ __forceinline__ void HopperScan<V>::copyQueries() {
-  const int column = tile * V::kBlockV;
   const StageCopy<V::kK, 1> queries(*this, V::copied(args, 0), 0, 0, 0, V::kK, false);
   const StageCopy<V::kK, 1> keys(*this, V::copied(args, 1), 1, 0, kKeyTile, V::kK, true);
-  const StageCopy<V::kBlockV, kHeads> gates(*this, V::copied(args, V::kOutputGate ? kGateMap : 0),
-                                            kGateMap, column, V::kOutputGateOffset,
-                                            V::kV * kHeads - column, false);
   eachRound([&](int round) {
     empty(round % V::kStages).wait(~(round / V::kStages) & 1);
     queries.issue(round);
-    if constexpr (V::kOutputGate)
-      gates.issue(round);
     if constexpr (KEYS)
       keys.issue(round);
   });
@@ -79,12 +73,19 @@ template <class V> __device__ __forceinline__ void HopperScan<V>::copyKeys() {
 }
 
 template <class V> __device__ __forceinline__ void HopperScan<V>::copyValues() {
-  const StageCopy<V::kBlockV, kHeads> values(*this, V::copied(args, 2), 2, tile * V::kBlockV,
-                                             2 * kKeyTile, V::kV * kHeads - tile * V::kBlockV,
-                                             true);
+  const int column = tile * V::kBlockV, exists = V::kV * kHeads - column;
+  const StageCopy<V::kBlockV, kHeads> values(*this, V::copied(args, 2), 2, column, 2 * kKeyTile,
+                                             exists, true);
+  const StageCopy<V::kBlockV, kHeads> gates(*this, V::copied(args, V::kOutputGate ? kGateMap : 2),
+                                            kGateMap, column, V::kOutputGateOffset, exists, false);
   eachRound([&](int round) {
-    emptyOfValues(round % V::kStages).wait(~(round / V::kStages) & 1);
+    const int stage = round % V::kStages, parity = ~(round / V::kStages) & 1;
+    emptyOfValues(stage).wait(parity);
     values.issue(round);
+    if constexpr (V::kOutputGate) {
+      empty(stage).wait(parity);
+      gates.issue(round);
+    }
   });
 }
 

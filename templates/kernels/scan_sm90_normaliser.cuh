@@ -39,21 +39,8 @@ template <class V> struct HopperNormaliser {
       states.shared(before).waitFor(States::kSharers);
     for (int d = thread; d < V::kK; d += 128) {
       float n = initial ? toFloat(initial(d, 0)) : 0.0f;
-      constexpr int kAhead = 8;
-#pragma unroll 1
-      for (int first = 0; first < index; first += kAhead) {
-        float total[kAhead], vector[kAhead];
-#pragma unroll
-        for (int i = 0; i < kAhead; ++i)
-          if (first + i < index) {
-            total[i] = loadFresh(states.decay(first + i));
-            vector[i] = loadFresh(states.vector(first + i) + d);
-          }
-#pragma unroll
-        for (int i = 0; i < kAhead; ++i)
-          if (first + i < index)
-            n = n * total[i] + vector[i];
-      }
+      for (int before = 0; before < index; ++before)
+        n = n * loadFresh(states.decay(before)) + loadFresh(states.vector(before) + d);
       room().state[d] = n;
     }
     if (!states.segment.last())

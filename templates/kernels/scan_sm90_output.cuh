@@ -7,27 +7,30 @@ HopperScan<V>::finishOutput(uint32 (&packed)[8][2], const float (&read)[8][4],
                             int group) const {
   const float* scalars = slots(stage, ownOf(group));
   const float* sums = HopperNormaliser<V>(shared).reads(buffer);
-  FragmentA gates[V::kChunk / 16];
-  if constexpr (V::kOutputGate)
-    loadColumns(gates, query(stage) + V::kOutputGateOffset + group * kPanel);
+  const char* gates = query(stage) + V::kOutputGateOffset + group * kPanel;
+  FragmentA gate;  // Of 16 tokens at a time: all find no room.
 #pragma unroll
-  for (int n = 0; n < 8; ++n)
+  for (int n = 0; n < 8; ++n) {
+    if constexpr (V::kOutputGate)
+      if (n % 2 == 0)
+        loadColumns(gate, gates, n / 2);
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       float y[2];
 #pragma unroll
       for (int e = 0; e < 2; ++e) {
         // The fragments of the values hold what the accumulators do.
-        auto element = [&](const FragmentA(&from)[V::kChunk / 16]) {
-          return toFloat(Element{uint16(from[n / 2].r[n % 2 * 2 + half] >> e * 16)});
+        auto element = [&](const FragmentA& from) {
+          return toFloat(Element{uint16(from.r[n % 2 * 2 + half] >> e * 16)});
         };
         int token = n * 8 + lane % 4 * 2 + e;
-        y[e] = V::finish(args, scalars + token, V::kValuesInOutput ? element(values) : 0.0f,
+        y[e] = V::finish(args, scalars + token, V::kValuesInOutput ? element(values[n / 2]) : 0.0f,
                          read[n][half * 2 + e], V::kNormaliser ? sums[token] : 0.0f,
-                         V::kOutputGate ? element(gates) : 0.0f);
+                         V::kOutputGate ? element(gate) : 0.0f);
       }
       packed[n][half] = pack<typename V::template Output<0>>(y[0], y[1]);
     }
+  }
 }
 
 template <class V>

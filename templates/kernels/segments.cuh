@@ -146,38 +146,6 @@ template <int WARPS, int PANELS, int OTHERS, int LENGTH> struct SegmentStates {
     }
   }
 
-  /// The same with one decay for the whole state. AHEAD halves are on their way at a time, as each
-  /// takes as long as memory takes to answer.
-  template <int AHEAD>
-  __device__ __forceinline__ void joinAhead(float (&state)[PANELS][8][4]) const {
-    static_assert(AHEAD % 2 == 0, "where a half goes is known when it is compiled");
-    for (int index = 0; index < segment.joined; ++index)
-      shared(index).waitFor(kSharers);
-    const int halves = 2 * segment.joined;
-    Half half[AHEAD];
-    float total[AHEAD / 2];
-    auto load = [&](int slot, int i) {
-      half[slot].load(room(i / 2) + i % 2 * (Half::kPieces * kThreads * 16) + thread * 16);
-      if (slot % 2 == 0)
-        total[slot / 2] = loadFresh(decay(i / 2));
-    };
-#pragma unroll
-    for (int i = 0; i < AHEAD; ++i)
-      if (i < halves)
-        load(i, i);
-#pragma unroll 1
-    for (int base = 0; base < halves; base += AHEAD)
-#pragma unroll
-      for (int i = 0; i < AHEAD; ++i) {
-        if (base + i >= halves)
-          break;
-        half[i].advance(state, i % 2 * Half::kPieces,
-                        [&](int) { return make_float2(total[i / 2], total[i / 2]); });
-        if (base + AHEAD + i < halves)
-          load(i, base + AHEAD + i);
-      }
-  }
-
   /// Tells the last segment that this one has read all that it starts from.
   __device__ __forceinline__ void leave() const {
     __syncwarp();
