@@ -320,28 +320,6 @@ void HopperScanEmitter::writeFinish(Text& text) const {
   text.line("  }");
 }
 
-/// A sum maps keys and values in its sweep, and queries in its walk.
-void HopperScanEmitter::writeProgram(Text& text) {
-  if (!form.isSum()) {
-    program.write(text);
-    return;
-  }
-  program.clearStores();
-  program.write(text);
-  auto phase = [&](const char* name, const std::vector<const Product*>& mapped) {
-    program.clearStores();
-    for (const Product* product : mapped)
-      storeRows(*product);
-    text.line("  struct ", name, " {");
-    text.line("  static constexpr bool kRowProgram = ", program.hasRowProgram() ? "true" : "false",
-              ";");
-    program.write(text);
-    text.line("  };");
-  };
-  phase("Swept", {&key, &value});
-  phase("Walked", {&query});
-}
-
 KernelSource HopperScanEmitter::emit() {
   check();
   query = productOf(form.query, axes.key, "query");
