@@ -34,7 +34,8 @@ public:
     run(variant, addNormalForm);
     compiled.normal = formOf(variant);
     compiled.isStabilised = !variant.getBody().getOps<RunningMaxOp>().empty();
-    compiled.gradient = gradientOf(compiled.isStabilised ? variant : *asWritten);
+    compiled.gradient =
+        gradientOf(compiled.isStabilised ? variant : *asWritten, &compiled.backward);
     compiled.plan = planVariant(variant);
     const bool isRecognised =
         llvm::all_of(variant.getBody().getOps<UpdateOp>(), [](UpdateOp update) {
@@ -72,9 +73,11 @@ private:
                              variant.getSymName().str() + ": " + failure);
   }
 
-  CompiledVariant::Form gradientOf(VariantOp variant) {
+  CompiledVariant::Form gradientOf(VariantOp variant, Plan* plan = nullptr) {
     const mlir::OwningOpRef<VariantOp> adjoint = variant.clone();
     run(*adjoint, addGradient);
+    if (plan)
+      *plan = planAdjoint(*adjoint);
     return formOf(*adjoint);
   }
 

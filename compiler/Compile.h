@@ -32,6 +32,7 @@ struct CompiledVariant {
 
   std::string name;
   Plan plan;
+  Plan backward;  ///< Of the gradient: the adjoint a token at a time.
   Form token, normal, gradient;
   std::optional<Form> chunk, chunkGradient;  ///< Absent: the remarks of the plan say why.
   bool isStabilised = false;  ///< From the normal form on, states hold S exp(-m), m one more state.

@@ -174,7 +174,7 @@ KernelSource ScanEmitter::emit() {
                                         "templates/kernels/scan.cuh"};
   if (form.isSum())
     templates.insert(templates.end(),
-                     {"templates/kernels/sum_initial.cuh", "templates/kernels/sum.cuh"});
+                     {"templates/kernels/sum_initial.cuh", "templates/kernels/scan_sum.cuh"});
   kernel.text = assemble(plan, kernel, templates, variant,
                          std::string("lathe::") + (form.isSum() ? "Sum" : "Scan") +
                              "<lathe::Variant>{args, shared}.run();",

@@ -36,7 +36,7 @@ class Planner {
 public:
   explicit Planner(VariantOp variant) : variant(variant) {}
 
-  Plan run() {
+  Plan run(bool isAdjoint) {
     plan.variant = variant.getSymName().str();
     for (StringAttr dim : variant.getDims().getAsRange<StringAttr>())
       plan.dims.push_back(dim.str());
@@ -49,7 +49,7 @@ public:
       add(op);
     for (UpdateOp update : variant.getBody().getOps<UpdateOp>())
       plan.operands[states.lookup(update.getName())].value = nodes.lookup(update.getValue());
-    if (!findObstacle())
+    if (!isAdjoint)
       findScan();
     return std::move(plan);
   }
@@ -70,16 +70,6 @@ private:
       if (index == why.operand)
         at = op;
     remark(at, "the scan family does not run it: " + why.reason);
-  }
-
-  /// Whether something in the variant is beyond every kernel family; then the plan says what.
-  bool findObstacle() {
-    auto adjoints = variant.getBody().getOps<TaylorAdjointOp>();
-    if (adjoints.empty())
-      return false;
-    plan.noKernel = "no kernel forms the gradient of Taylor features";
-    remark(*adjoints.begin(), "no GPU kernel runs it yet: " + plan.noKernel);
-    return true;
   }
 
   void declare(Operation& op) {
@@ -248,6 +238,8 @@ private:
 
 }  // namespace
 
-Plan planVariant(VariantOp variant) { return Planner(variant).run(); }
+Plan planVariant(VariantOp variant) { return Planner(variant).run(false); }
+
+Plan planAdjoint(VariantOp adjoint) { return Planner(adjoint).run(true); }
 
 }  // namespace lathe

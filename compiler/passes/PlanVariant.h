@@ -11,6 +11,9 @@ namespace lathe {
 /// of the spec.
 Plan planVariant(VariantOp variant);
 
+/// The plan of an adjoint a token at a time (derive-gradient), for the sequential family.
+Plan planAdjoint(VariantOp adjoint);
+
 /// Line and column of an operation in the spec; zeros where it has none.
 Remark placeOf(mlir::Location loc);
 

@@ -86,7 +86,7 @@ TEST(Space, HopperUpdatesItsStateEvery64Tokens) {
 }
 
 TEST(Space, HopperTakesItsFormByDefault) {
-  for (const char* name : {"retnet", "simple_gla", "mamba2"}) {
+  for (const char* name : {"retnet", "simple_gla", "mamba2", "gla"}) {
     Plan plan = libraryPlan(name);
     for (long long batchHeads : {16, 128, 1024})
       EXPECT_EQ(candidates(plan, Family::scan, signatureOf(plan, 128, 128), knownDevice("sm_90a"),
