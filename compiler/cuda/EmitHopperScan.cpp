@@ -131,7 +131,8 @@ void HopperScanEmitter::mapRows() {
       return "args.tensors[" + std::to_string(tensorIndex(kernel.tensors, operand)) +
              "].at<const " + cudaType(signature.dtypes[operand]) + ">(0, head) + " +
              program.firstElement(plan.operands[operand].dims);
-    for (const Product* product : {&query, &key, &value})
+    // Of an input that is both, the tile of the keys is the one that a sweep copies.
+    for (const Product* product : {&key, &value, &query})
       if (product->map >= 0 && product->operand == operand)
         return tileOf(*product);
     throw std::logic_error("a row program of an input that has no tile");

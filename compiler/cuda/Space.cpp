@@ -194,7 +194,9 @@ std::vector<Tile> enumerate(const Plan& plan, Family family, const Signature& si
       for (auto [chunk, stages] : {std::pair{64, 2}, {64, 3}, {128, 4}})
         for (int blockV : {64, 128})
           for (int segments : {0, 1, 2, 4, 8, 16, 32})
-            if (blockV < columns + 64 || (signature.pairedHeads && blockV == 2 * columns))
+            // Long chunks of wide blocks spill.
+            if ((blockV < columns + 64 || (signature.pairedHeads && blockV == 2 * columns)) &&
+                (chunk == 64 || blockV == 64))
               tiles.push_back({chunk, 64, blockV, stages, 1, 1, Form::sm90a, segments});
     return tiles;
   }
