@@ -261,7 +261,7 @@ void HopperScanEmitter::writeConstants(Text& text) const {
   flag("kRowProgram", program.hasRowProgram());
   flag("kNormaliser", form.normaliser >= 0);
   flag("kSum", form.isSum());
-  constant("kReverse", form.normaliser >= 0 ? 2 : 1);
+  constant("kOpposite", form.normaliser >= 0 ? 2 : 1);
   flag("kValuesInOutput", valuesInOutput());
   flag("kOutputGate", outputGate >= 0);
   constant("kOutputGateOffset", gateOffset);
@@ -298,7 +298,7 @@ void HopperScanEmitter::writeFinish(Text& text) const {
     if (factor(index))
       continue;
     text.line("    float n", index, " = ",
-              form.readsReverse(index)           ? "0.0f"
+              form.readsOpposite(index)          ? "0.0f"
               : index == form.read               ? "read" + times(query.factors)
               : index == form.normaliserRead     ? "normaliser" + times(query.factors)
               : node.kind == Node::Kind::operand ? isValue(index) ? "value" : "gate"

@@ -37,7 +37,7 @@ void ScanEmitter::writeConstants(Text& text) const {
   constant("kNormaliserLength",
            form.normaliser >= 0 ? (paddedK + 2 * tile.blockV - 1) / (2 * tile.blockV) : 1);
   text.line("  static constexpr Decay kDecay = Decay::", decays[int(form.decay)], ";");
-  constant("kReverse", form.normaliser >= 0 ? 2 : 1);
+  constant("kOpposite", form.normaliser >= 0 ? 2 : 1);
   text.line("  static constexpr bool kNormaliser = ", form.normaliser >= 0 ? "true" : "false", ";");
   text.line("  static constexpr bool kReadsBefore = ", form.readsBefore ? "true" : "false", ";");
   text.line("  static constexpr bool kRowProgram = ", program.hasRowProgram() ? "true" : "false",
@@ -114,7 +114,7 @@ void ScanEmitter::writeFinish(Text& text) const {
       std::string name = "n" + std::to_string(index);
       if (index == form.read) {
         text.line("      float ", name, " = read;");
-      } else if (form.readsReverse(index)) {
+      } else if (form.readsOpposite(index)) {
         text.line("      float ", name, " = 0.0f;");
       } else if (index == form.normaliserRead) {
         text.line("      float ", name, " = 0.0f;");
@@ -150,7 +150,7 @@ KernelSource ScanEmitter::emit() {
   kernel.threads = tile.blockV * 2;
   kernel.tilesPerHead = (dim(axes.value) + tile.blockV - 1) / tile.blockV;
   if (kernel.tilesPerHead > 1)
-    for (int state : {form.normaliser, form.reverseNormaliser})
+    for (int state : {form.normaliser, form.oppositeNormaliser})
       if (state >= 0)
         kernel.sharedStates.push_back(state);
   assignRoles();

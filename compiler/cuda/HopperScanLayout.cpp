@@ -45,7 +45,7 @@ void HopperScanEmitter::layOut() {
   kernel.headsOfBlock = heads;
   kernel.tilesPerHead = heads > 1 ? 1 : (dim(axes.value) + tile.blockV - 1) / tile.blockV;
   if (kernel.tilesPerHead > 1)
-    for (int state : {form.normaliser, form.reverseNormaliser})
+    for (int state : {form.normaliser, form.oppositeNormaliser})
       if (state >= 0)
         kernel.sharedStates.push_back(state);
   kernel.segmenting = {tile.chunk, tile.segments,

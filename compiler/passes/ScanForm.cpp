@@ -28,7 +28,7 @@ public:
     form.readsBefore = read.before;
     if (form.normaliser != -1)
       takeNormaliser(recurrence);
-    takeReverse(recurrence);
+    takeOpposite(recurrence);
     for (int at = 0; at < static_cast<int>(plan.operands.size()); ++at) {
       const Operand& operand = plan.operands[at];
       if (operand.kind == Operand::Kind::output &&
@@ -71,7 +71,7 @@ private:
       if (operand.kind != Operand::Kind::state)
         continue;
       if (operand.reverse) {
-        int& slot = operand.dims.size() == 2 ? form.reverse : form.reverseNormaliser;
+        int& slot = operand.dims.size() == 2 ? form.opposite : form.oppositeNormaliser;
         if (slot != -1 || operand.dims.empty())
           refuse(at, inReverse);
         slot = at;
@@ -87,7 +87,7 @@ private:
                                                 "normaliser"
                                               : " is neither a matrix nor a vector");
     }
-    for (int own : {form.reverse, form.reverseNormaliser})
+    for (int own : {form.opposite, form.oppositeNormaliser})
       if (own != -1 && form.state == -1)
         refuse(own, inReverse);
     if (form.state == -1)
@@ -205,32 +205,32 @@ private:
 
   /// The counterpart in reverse of a state: it takes what that takes, without decay, and the same
   /// query reads what later tokens wrote.
-  void takeReverse(int own, int reverse, const Recurrence& recurrence, int& read) const {
+  void takeOpposite(int own, int opposite, const Recurrence& recurrence, int& read) const {
     if (own == -1)
-      refuse(reverse, inReverse);
-    const Recurrence& other = recurrenceOf(reverse);
+      refuse(opposite, inReverse);
+    const Recurrence& other = recurrenceOf(opposite);
     const auto same = [](const Recurrence::Outer& a, const Recurrence::Outer& b) {
       return a.key == b.key && a.value == b.value;
     };
-    const Read found = readOf(reverse);
-    if (stateNamed(reverse).dims != stateNamed(own).dims || !recurrence.logDecays.empty() ||
+    const Read found = readOf(opposite);
+    if (stateNamed(opposite).dims != stateNamed(own).dims || !recurrence.logDecays.empty() ||
         !other.logDecays.empty() || !other.rank1.empty() || other.outer.size() != 1 ||
         !same(other.outer[0], recurrence.outer[0]) || found.query != form.query || !found.before)
-      refuse(reverse, inReverse);
+      refuse(opposite, inReverse);
     read = found.node;
   }
 
   /// Both directions without decay are one sum over all tokens.
-  void takeReverse(const Recurrence& recurrence) {
-    if (form.reverse == -1 && form.reverseNormaliser == -1)
+  void takeOpposite(const Recurrence& recurrence) {
+    if (form.opposite == -1 && form.oppositeNormaliser == -1)
       return;
-    if (form.readsBefore || form.reverse == -1 ||
-        (form.normaliser == -1) != (form.reverseNormaliser == -1))
-      refuse(std::max(form.reverse, form.reverseNormaliser), inReverse);
-    takeReverse(form.state, form.reverse, recurrence, form.reverseRead);
+    if (form.readsBefore || form.opposite == -1 ||
+        (form.normaliser == -1) != (form.oppositeNormaliser == -1))
+      refuse(std::max(form.opposite, form.oppositeNormaliser), inReverse);
+    takeOpposite(form.state, form.opposite, recurrence, form.oppositeRead);
     if (form.normaliser != -1)
-      takeReverse(form.normaliser, form.reverseNormaliser, recurrenceOf(form.normaliser),
-                  form.reverseNormaliserRead);
+      takeOpposite(form.normaliser, form.oppositeNormaliser, recurrenceOf(form.normaliser),
+                   form.oppositeNormaliserRead);
   }
 
   void takeDecay(const Recurrence& recurrence) {

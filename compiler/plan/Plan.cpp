@@ -14,18 +14,18 @@ Family Plan::family(long long tokens) const {
 
 std::vector<int> ScanForm::states() const {
   std::vector<int> found;
-  for (int each : {state, normaliser, reverse, reverseNormaliser})
+  for (int each : {state, normaliser, opposite, oppositeNormaliser})
     if (each >= 0)
       found.push_back(each);
   return found;
 }
 
-bool ScanForm::readsReverse(int node) const {
-  return node >= 0 && (node == reverseRead || node == reverseNormaliserRead);
+bool ScanForm::readsOpposite(int node) const {
+  return node >= 0 && (node == oppositeRead || node == oppositeNormaliserRead);
 }
 
 bool ScanForm::reads(int node) const {
-  return node >= 0 && (node == read || node == normaliserRead || readsReverse(node));
+  return node >= 0 && (node == read || node == normaliserRead || readsOpposite(node));
 }
 
 const char* name(Op op) {

@@ -123,14 +123,14 @@ struct ScanForm {
   int normaliserRead = -1;   ///< ... and the contract node that is query @ normaliser.
   /// Where every token reads the sum over all (`direction both` without decay): the state's and the
   /// normaliser's counterparts in reverse, which hold the later tokens, and their reads; else -1.
-  int reverse = -1, reverseRead = -1, reverseNormaliser = -1, reverseNormaliserRead = -1;
+  int opposite = -1, oppositeRead = -1, oppositeNormaliser = -1, oppositeNormaliserRead = -1;
 
-  bool isSum() const { return reverse >= 0; }
+  bool isSum() const { return opposite >= 0; }
   /// The states, each with its normaliser behind it: those in reverse last.
   std::vector<int> states() const;
   /// Whether a node is one of the reads, and whether it is one of those in reverse.
   bool reads(int node) const;
-  bool readsReverse(int node) const;
+  bool readsOpposite(int node) const;
 };
 
 /// A dimension whose size follows from that of another, n: `taylor2` gives 1 + n + n * n.

@@ -4,7 +4,7 @@
 /// Makes of an element of the sum over all tokens what every token reads: that with both initial
 /// states of number I, and its counterpart in reverse. `stores`: writes both final states, too.
 template <class V, int I> struct SumStates {
-  static constexpr int kOther = I + V::kReverse;
+  static constexpr int kOther = I + V::kOpposite;
   template <int J> using View = StateView<typename V::template State<J>>;
 
   const View<I> before, last;

@@ -115,10 +115,10 @@ std::string scanOf(const Plan& plan) {
     text += " normaliser=" + plan.operands[scan.normaliser].name + ":" +
             textOf(plan, scan.normaliserRead);
   if (scan.isSum())
-    text += " reverse=" + plan.operands[scan.reverse].name + ":" + textOf(plan, scan.reverseRead);
-  if (scan.reverseNormaliser != -1)
-    text += "," + plan.operands[scan.reverseNormaliser].name + ":" +
-            textOf(plan, scan.reverseNormaliserRead);
+    text += " reverse=" + plan.operands[scan.opposite].name + ":" + textOf(plan, scan.oppositeRead);
+  if (scan.oppositeNormaliser != -1)
+    text += "," + plan.operands[scan.oppositeNormaliser].name + ":" +
+            textOf(plan, scan.oppositeNormaliserRead);
   return text;
 }
 

@@ -80,11 +80,11 @@ TEST(PlanJson, SurvivesTheWayThereAndBack) {
 
 TEST(PlanJson, KeepsTheStatesOfASum) {
   Plan plan = smallPlan();
-  plan.scan->reverse = 4, plan.scan->reverseRead = 5;
+  plan.scan->opposite = 4, plan.scan->oppositeRead = 5;
   const Plan read = json(plan).get<Plan>();
   EXPECT_TRUE(read.scan->isSum());
-  EXPECT_EQ(read.scan->reverseRead, 5);
-  EXPECT_EQ(read.scan->reverseNormaliser, -1);
+  EXPECT_EQ(read.scan->oppositeRead, 5);
+  EXPECT_EQ(read.scan->oppositeNormaliser, -1);
 }
 
 TEST(PlanJson, KeepsAPlanWithoutScan) {
