@@ -53,7 +53,9 @@ class Wheel(Case):
         with zipfile.ZipFile(self.path) as wheel:
             names = {name for name in wheel.namelist() if ".dist-info/" not in name}
             size = wheel.getinfo("lathe/lib/liblathe.so").file_size
-        modules = {f"lathe/{path.name}" for path in (ROOT / "python/lathe").glob("*.py")}
+        modules = {
+            str(path.relative_to(ROOT / "python")) for path in (ROOT / "python").rglob("*.py")
+        }
         self.assertEqual(names, modules | {"lathe/py.typed", "lathe/lib/liblathe.so"})
         self.assertLess(size, 100e6)
 
