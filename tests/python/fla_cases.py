@@ -58,7 +58,8 @@ def simple_gla():
     limits = {"": 5e-3}
     for B, T, H, D, scale, normalizer, dtype in (
         (1, 63, 1, 64, 1, 1, F32), (2, 500, 4, 60, 1, 1, F32), (2, 1024, 8, 128, 1, 0.1, F32),
-        (2, 1024, 8, 128, 0.1, 1, F32), (2, 1024, 8, 128, 1, 10, F32), (4, 2048, 8, 64, 0.1, 1, F32),
+        (2, 1024, 8, 128, 0.1, 1, F32), (2, 1024, 8, 128, 1, 10, F32),
+        (4, 2048, 8, 64, 0.1, 1, F32),
         (2, 1024, 8, 128, 1, 0.1, F16), (2, 1024, 8, 128, 1, 10, F16),
     ):  # fmt: skip
         yield Case("fused_recurrent_simple_gla", B, T, H, H, D, dtype, normalizer,
@@ -68,7 +69,8 @@ def simple_gla():
         (4, 100, 0.1, 1, (0, 15, 100, 300, 1200, 2000), F32),
         (4, 100, 1, 1, (0, 15, 100, 300, 1200, 2000), F32),
         (4, 100, 1, 10, (0, 15, 100, 300, 1200, 2000), F32),
-        (4, 64, 1, 1, (0, 1, 100, 300, 1200, 2048), F16), (4, 128, 1, 1, (0, 200, 512, 1200, 2048), F16),
+        (4, 64, 1, 1, (0, 1, 100, 300, 1200, 2048), F16),
+        (4, 128, 1, 1, (0, 200, 512, 1200, 2048), F16),
     ):  # fmt: skip
         yield Case("fused_recurrent_simple_gla", 1, starts[-1], H, H, D, dtype, normalizer,
                    options={"scale": scale}, starts=starts, limits=limits)  # fmt: skip
@@ -128,7 +130,8 @@ def gated_delta_rule():
     function, limits = "fused_recurrent_gated_delta_rule", {"": 2e-3}
     fast = {"limits": limits, "has_gradients": False}
     for B, T, H, HV, D, scale, normalizer, dtype in (
-        (1, 63, 1, 1, 64, 1, 1, F32), (2, 500, 4, 4, 60, 1, 1, F32), (2, 1000, 2, 8, 128, 1, 0.1, F32),
+        (1, 63, 1, 1, 64, 1, 1, F32), (2, 500, 4, 4, 60, 1, 1, F32),
+        (2, 1000, 2, 8, 128, 1, 0.1, F32),
         (3, 1024, 2, 2, 128, 0.1, 1, F32), (4, 1024, 3, 3, 128, 1, 10, F32),
         (4, 2048, 4, 4, 64, 0.1, 1, F32), (2, 1024, 4, 4, 128, 1, 0.1, F16),
         (2, 1024, 4, 8, 128, 1, 10, F16),
@@ -186,7 +189,8 @@ def gated_delta_rule():
             function, B, T, H, HV, D, F16, options=options, params=heads(bias), limits=limits
         )
     for H, HV, D, mask, starts in (
-        (4, 4, 60, 0, (0, 15)), (4, 4, 64, 0, (0, 256, 500, 1000)), (4, 4, 64, 0.5, (0, 256, 500, 1000)),
+        (4, 4, 60, 0, (0, 15)), (4, 4, 64, 0, (0, 256, 500, 1000)),
+        (4, 4, 64, 0.5, (0, 256, 500, 1000)),
         (4, 4, 100, 0, (0, 15, 100, 300, 1200, 2000)), (2, 4, 64, 0, (0, 256, 500, 1000)),
         (2, 8, 64, 0, (0, 256, 500, 1000)),
     ):  # fmt: skip
@@ -214,7 +218,8 @@ def kda():
     fast = {"limits": {"": 5e-3}, "has_gradients": False}
     for B, T, H, HV, D, scale, normed in (
         (1, 64, 1, 1, 64, 1, False), (2, 512, 3, 3, 60, 1, False), (3, 1000, 4, 4, 100, 0.1, True),
-        (4, 1024, 4, 4, 128, 0.1, False), (2, 512, 2, 4, 60, 1, False), (2, 1024, 2, 8, 128, 0.1, True),
+        (4, 1024, 4, 4, 128, 0.1, False), (2, 512, 2, 4, 60, 1, False),
+        (2, 1024, 2, 8, 128, 0.1, True),
     ):  # fmt: skip
         options = {"scale": scale, "use_qk_l2norm_in_kernel": normed}
         yield Case(function, B, T, H, HV, D, F32, options=options, **fast)
@@ -225,9 +230,12 @@ def kda():
     ):
         yield Case(function, B, T, H, H, D, F32, options=sigmoid(negative), **fast)
     for B, T, H, HV, D, scale, has_A, bias, safe, dtype in (
-        (1, 64, 1, 1, 64, 1, True, False, False, F32), (2, 256, 2, 2, 64, 1, True, True, False, F32),
-        (2, 512, 2, 4, 64, 0.1, True, True, True, F16), (3, 1000, 2, 8, 128, 1, True, False, False, F16),
-        (4, 1024, 4, 4, 128, 0.1, True, True, True, F16), (1, 64, 1, 1, 64, 1, False, False, True, F32),
+        (1, 64, 1, 1, 64, 1, True, False, False, F32),
+        (2, 256, 2, 2, 64, 1, True, True, False, F32),
+        (2, 512, 2, 4, 64, 0.1, True, True, True, F16),
+        (3, 1000, 2, 8, 128, 1, True, False, False, F16),
+        (4, 1024, 4, 4, 128, 0.1, True, True, True, F16),
+        (1, 64, 1, 1, 64, 1, False, False, True, F32),
         (2, 256, 2, 4, 64, 1, False, True, True, F32),
     ):  # fmt: skip
         options = {"scale": scale, **GATE} | ({"lower_bound": -5.0} if safe else {})
@@ -257,8 +265,10 @@ def kda():
                    heads(True) if gated else (), limits=limits)  # fmt: skip
     for D, mask, starts, gated, safe in (
         (60, 0.1, (0, 15), True, False), (64, 0.9, (0, 256, 500, 1000), True, False),
-        (128, 0.5, (0, 256, 500, 1000), False, False), (100, 0, (0, 15, 100, 300, 1200, 2000), True, False),
-        (256, 0, (0, 100, 300, 1200, 3000, 4096), False, True), (60, 0.1, (0, 31, 96, 160), True, False),
+        (128, 0.5, (0, 256, 500, 1000), False, False),
+        (100, 0, (0, 15, 100, 300, 1200, 2000), True, False),
+        (256, 0, (0, 100, 300, 1200, 3000, 4096), False, True),
+        (60, 0.1, (0, 31, 96, 160), True, False),
     ):  # fmt: skip
         options = {"safe_gate": safe} | (GATE if gated else {})
         yield Case(function, 1, starts[-1], 4, 4, D, F16, 1, mask, options,

@@ -11,9 +11,9 @@ def norm(x):
 
 
 def recurrence(q, k, v, scale, decays=(), beta=None, feedback=None, bonus=None, state=None):
-    """S <- exp(sum of decays) S [+ b (a @ S)], + k v, or with beta the delta rule. q, k [B, T, H, K];
-    decays [B, T, HV, K or 1, V or 1]; beta [B, T, HV, V or 1]; feedback (a, b); bonus [H, K], of a
-    read above the update. Gives o and the last state."""
+    """S <- exp(sum of decays) S [+ b (a @ S)], + k v, or with beta the delta rule. q, k [B, T, H,
+    K]; decays [B, T, HV, K or 1, V or 1]; beta [B, T, HV, V or 1]; feedback (a, b); bonus [H, K],
+    of a read above the update. Gives o and the last state."""
     heads = v.shape[2]
     q, k = (x.repeat_interleave(heads // x.shape[2], 2) for x in (q, k))
     S = v.new_zeros(v.shape[0], heads, q.shape[-1], v.shape[-1]) if state is None else state

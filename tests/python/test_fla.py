@@ -8,21 +8,22 @@ import inspect
 import os
 import unittest
 import warnings
+from unittest import mock
 
 import fla_cases
 from fla_reference import expected, norm
 from torch_support import Case, torch
 
 import lathe
-from lathe.compat import fla
+from lathe.compat import _call, fla
 
 DEVICE = os.environ.get("LATHE_FLA_DEVICE", "cpu")
 PART, PARTS = (int(x) for x in os.environ.get("LATHE_FLA_PART", "0/1").split("/"))
 
 
 class Cases(Case):
-    """Each compares outputs and states; those with gradients the gradients of all that goes in, of a
-    loss of both with random weights."""
+    """Each compares outputs and states; those with gradients the gradients of all that goes in, of
+    a loss of both with random weights."""
 
     def check(self, case):
         given, state = fla_cases.draw(case, DEVICE)
@@ -181,6 +182,22 @@ class Wrappers(Case):
         one = fla.fused_recurrent_delta_rule(self.q, k, self.v)[0]
         self.assert_close(one.cpu(), fla.chunk_delta_rule(self.q, k, self.v, ones)[0].cpu(), 1e-5)
 
+    def test_more_channels_than_a_kernel_takes(self):
+        """They are computed in blocks; here of 3, as if this were a GPU."""
+        case = next(fla_cases.gla()).small()
+        given, state = fla_cases.draw(case, DEVICE)
+        options = {"initial_state": state, "output_final_state": True, "state_v_first": True}
+        whole = fla.fused_recurrent_gla(**given, **options)
+        beta = torch.rand(given["q"].shape[:3], device=DEVICE)
+        tensors = (given["q"], norm(given["k"]), given["v"], beta)
+        delta = fla.chunk_delta_rule(*tensors, output_final_state=True)
+        with mock.patch.object(_call, "is_wide", lambda _: True):
+            with mock.patch.object(_call, "LARGEST", 3):
+                parts = fla.fused_recurrent_gla(**given, **options)
+                parts += fla.chunk_delta_rule(*tensors, output_final_state=True)
+        for one, other in zip(parts, whole + delta, strict=True):
+            self.assert_close(one.cpu(), other.cpu(), 1e-6)
+
     def test_no_state_unless_asked_for(self):
         g = -torch.rand(2, 20, 4, 8, device=DEVICE)
         self.assertIsNone(fla.chunk_gla(self.q, self.k, self.v, g)[1])
@@ -239,29 +256,29 @@ class Errors(Case):
     def test_what_is_not_computed(self):
         self.assert_refused(
             lathe.UnsupportedError,
-            "chunk_kda: return_intermediate_states is True; it is not computed here, so that it must "
-            "be False",
+            "chunk_kda: return_intermediate_states is True; it is not computed here, so that it "
+            "must be False",
             fla.chunk_kda, self.q, self.q, self.q, -self.q, self.beta,
             return_intermediate_states=True,
         )  # fmt: skip
         self.assert_refused(
             lathe.UnsupportedError,
-            "chunk_gated_delta_rule: cp_context is a object; it is not computed here, so that it must "
-            "be None",
+            "chunk_gated_delta_rule: cp_context is a object; it is not computed here, so that it "
+            "must be None",
             fla.chunk_gdn, self.q, self.q, self.q, -self.beta, self.beta, cp_context=object(),
         )  # fmt: skip
 
     def test_arguments_that_nobody_knows(self):
         self.assert_refused(
             lathe.ArgumentError,
-            "chunk_retention has no argument gamma; beside those of its signature it takes chunk_size, "
-            "chunk_indices, cu_seqlens_cpu, disable_recompute, use_graph",
+            "chunk_retention has no argument gamma; beside those of its signature it takes "
+            "chunk_size, chunk_indices, cu_seqlens_cpu, disable_recompute, use_graph",
             fla.chunk_retention, self.q, self.q, self.q, gamma=1,
         )  # fmt: skip
         self.assert_refused(
             lathe.ArgumentError,
-            "chunk_retention: head_first was given; inputs are [B, T, H, ...] and nothing else: leave "
-            "it away",
+            "chunk_retention: head_first was given; inputs are [B, T, H, ...] and nothing else: "
+            "leave it away",
             fla.chunk_retention, self.q, self.q, self.q, head_first=False,
         )  # fmt: skip
 
@@ -284,21 +301,21 @@ class Errors(Case):
     def test_gates(self):
         self.assert_refused(
             lathe.ArgumentError,
-            "chunk_kda: lower_bound is None; with safe_gate and use_gate_in_kernel it must be at least "
-            "-5 and below 0",
+            "chunk_kda: lower_bound is None; with safe_gate and use_gate_in_kernel it must be at "
+            "least -5 and below 0",
             fla.chunk_kda, self.q, self.q, self.q, self.q, self.beta,
             use_gate_in_kernel=True, safe_gate=True, A_log=torch.zeros(2),
         )  # fmt: skip
         self.assert_refused(
             lathe.ArgumentError,
-            "chunk_gated_delta_rule: A_log is None; with use_gate_in_kernel and no lower_bound it must "
-            "be a torch.Tensor [HV]",
+            "chunk_gated_delta_rule: A_log is None; with use_gate_in_kernel and no lower_bound it "
+            "must be a torch.Tensor [HV]",
             fla.chunk_gdn, self.q, self.q, self.q, self.beta, self.beta, use_gate_in_kernel=True,
         )  # fmt: skip
         self.assert_refused(
             lathe.ArgumentError,
-            "fused_recurrent_gated_delta_rule: g is None; with use_gate_in_kernel it must be what the "
-            "gate is made of",
+            "fused_recurrent_gated_delta_rule: g is None; with use_gate_in_kernel it must be what "
+            "the gate is made of",
             fla.fused_recurrent_gdn, self.q, self.q, self.q, use_gate_in_kernel=True,
             A_log=torch.zeros(2),
         )  # fmt: skip

@@ -142,8 +142,8 @@ class Scans(Case):
         one = {n: x if n == "A" else x[:1] for n, x in given.items()}
         self.assert_refused(
             lathe.UnsupportedError,
-            "mamba_chunk_scan_combined: initial_states was given; with return_varlen_states it must "
-            "be None",
+            "mamba_chunk_scan_combined: initial_states was given; with return_varlen_states it "
+            "must be None",
             lambda: scan(
                 **one, chunk_size=64, initial_states=made["initial_states"],
                 cu_seqlens=torch.tensor([0, 13]), return_varlen_states=True,

@@ -6,10 +6,14 @@ import warnings
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from ..errors import ArgumentError, UnsupportedError
+from ..torch import Op
 from ._equation import Equation, operator
+
+LARGEST = 256  # channels that a kernel of a GPU takes
 
 #: What only says how to compute, not what: other chunks, copies of a list in another memory, less
 #: memory for more work. Lathe chooses for itself, so that their values are not looked at.
@@ -86,21 +90,69 @@ def run(
     equation: Equation, tensors: Mapping[str, Tensor | None], call: Call, **constants: float | None
 ) -> tuple[Tensor, Tensor | None]:
     """(o, final state): o of the dtype of the first tensor, the state float32."""
+    given = {name: value for name, value in tensors.items() if value is not None}
     state = call.initial_state
     if state is not None:
         state = _state(equation, "initial_state", state)
         state = state.transpose(-1, -2) if call.state_v_first else state
-    o, last = operator(equation)(
-        **{name: value for name, value in tensors.items() if value is not None},
-        initial_state=state,
-        output_final_state=call.output_final_state,
-        cu_seqlens=call.cu_seqlens,
-        scale=call.scale,
+    options = {
+        "output_final_state": call.output_final_state,
+        "cu_seqlens": call.cu_seqlens,
+        "scale": call.scale,
         **constants,
-    )
+    }
+    op = operator(equation)
+    if is_wide(given):
+        o, last = run_in_blocks(op, bool(equation.delta), given, state, options)
+    else:
+        o, last = op(**given, initial_state=state, **options)
     if last is not None and call.state_v_first:
         last = last.transpose(-1, -2).contiguous()
     return o, last
+
+
+def is_wide(tensors: Mapping[str, Tensor]) -> bool:
+    """Whether a kernel of a GPU takes fewer channels than there are."""
+    k, v = tensors["k"], tensors["v"]
+    return v.is_cuda and max(k.shape[-1], v.shape[-1]) > LARGEST
+
+
+def run_in_blocks(
+    op: Op,
+    is_delta: bool,
+    tensors: Mapping[str, Tensor],
+    state: Tensor | None,
+    options: Mapping[str, Any],
+) -> tuple[Tensor, Tensor | None]:
+    """Channels of V do not see each other, and with a diagonal decay those of K meet in a sum."""
+    K, V = tensors["k"].shape[-1], tensors["v"].shape[-1]
+    scale = options["scale"]
+    options = {**options, "scale": K**-0.5 if scale is None else scale}
+    dims = {operand.name: operand.dims for operand in op.variant.operands}
+    columns = []
+    for v in _blocks(V):
+        parts = []
+        for k in [slice(0, K)] if is_delta else _blocks(K):
+            own = {"K": k, "V": v}
+            cut = {
+                name: x[..., own[dims[name][-1]]] if dims[name] else x
+                for name, x in tensors.items()
+            }
+            first = None if state is None else state[..., k, v]
+            parts.append(op(**cut, initial_state=first, **options))
+        o = sum(part.float() for part, _ in parts).to(parts[0][0].dtype)
+        rows = [last for _, last in parts]
+        columns.append((o, None if rows[0] is None else torch.cat(rows, -2)))
+    last = None if columns[0][1] is None else torch.cat([rows for _, rows in columns], -1)
+    return torch.cat([o for o, _ in columns], -1), last
+
+
+def _blocks(size: int) -> list[slice]:
+    """Equal parts that a kernel takes, of multiples of 16 where they can be."""
+    parts = -(-size // LARGEST)
+    step = -(-size // parts)
+    step += -step % 16 if step + -step % 16 <= LARGEST else 0
+    return [slice(begin, min(begin + step, size)) for begin in range(0, size, step)]
 
 
 def run_normalized(
@@ -130,7 +182,8 @@ def _state(equation: Equation, name: str, value: Any) -> Tensor:
     """A state is kept in float32, whatever it comes in."""
     if not isinstance(value, Tensor):
         raise ArgumentError(
-            f"{equation.name}: {name} is a {type(value).__name__}; it must be a torch.Tensor or None"
+            f"{equation.name}: {name} is a {type(value).__name__}; it must be a torch.Tensor or "
+            "None"
         )
     return value.float()
 

@@ -1,6 +1,6 @@
-"""The equations of flash-linear-attention's operators, put together from what a call asks for: gates
-made in the kernel, normed keys, sigmoids and the like are lines of the spec, not passes of their own.
-"""
+"""The equations of flash-linear-attention's operators, put together from what a call asks for:
+gates made in the kernel, normed keys, sigmoids and the like are lines of the spec, not passes of
+their own."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ..torch import op as operator_of
 
 
 class Equation(NamedTuple):
-    """What one operator computes with the arguments that it was given. `K` are the channels of keys,
-    `V` those of values."""
+    """What one operator computes with the arguments that it was given. `K` are the channels of
+    keys, `V` those of values."""
 
     name: str
     query: str = "q"

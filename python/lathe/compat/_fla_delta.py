@@ -163,9 +163,9 @@ def chunk_kda(
     max_num_seqs: int | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, Given]:
-    """As chunk_gated_delta_rule with g ``[B, T, HV, K]``. With ``use_gate_in_kernel`` the log-decay is
-    -exp(A_log) softplus(g + dt_bias), or lower_bound sigmoid(exp(A_log) (g + dt_bias)) with a
-    `lower_bound`; A_log is ``[HV]``, dt_bias ``[HV K]``."""
+    """As chunk_gated_delta_rule with g ``[B, T, HV, K]``. With ``use_gate_in_kernel`` the
+    log-decay is -exp(A_log) softplus(g + dt_bias), or lower_bound sigmoid(exp(A_log) (g +
+    dt_bias)) with a `lower_bound`; A_log is ``[HV]``, dt_bias ``[HV K]``."""
     function = "chunk_kda"
     v_first = is_v_first(state_v_first, kwargs)
     gated = _in_kernel(kwargs | {"use_gate_in_kernel": use_gate_in_kernel})
@@ -177,8 +177,8 @@ def chunk_kda(
     extra(function, kwargs | absent, _GATED[1:])
     if safe_gate and use_gate_in_kernel and not (lower_bound and -5 <= lower_bound < 0):
         raise ArgumentError(
-            f"{function}: lower_bound is {lower_bound}; with safe_gate and use_gate_in_kernel it must "
-            "be at least -5 and below 0"
+            f"{function}: lower_bound is {lower_bound}; with safe_gate and use_gate_in_kernel it "
+            "must be at least -5 and below 0"
         )
     call = Call(scale, initial_state, output_final_state, cu_seqlens, v_first)
     rate = rates(function, use_beta_sigmoid_in_kernel, allow_neg_eigval, beta)
@@ -255,8 +255,8 @@ def _gated(
     call: Call,
     lower_bound: float | None = None,
 ) -> tuple[Tensor, Given]:
-    """Runs with the log-decays of `decays`, by their declarations; with `gated` the first of them is
-    made of its tensor, A_log and dt_bias."""
+    """Runs with the log-decays of `decays`, by their declarations; with `gated` the first of them
+    is made of its tensor, A_log and dt_bias."""
     given = tuple(name for name, value in decays.items() if value is not None)
     if gated is None:
         return run(equation._replace(decays=given), tensors, call)

@@ -2,9 +2,9 @@
 
 Names, arguments, defaults, layouts and results are those of its version 0.6: ``q, k [B, T, H, K]``,
 ``v [B, T, HV, V]``, log-decays at most 0, states ``[N, HV, K, V]`` in float32, packed sequences by
-``cu_seqlens``. Every ``fused_recurrent`` one computes what its ``chunk`` one does: which kernel runs
-follows from the equation and the lengths, so that all have gradients. They run on CPUs and GPUs, and
-under ``torch.compile`` without graph breaks.
+``cu_seqlens``. Every ``fused_recurrent`` one computes what its ``chunk`` one does: which kernel
+runs follows from the equation and the lengths, so that all have gradients. They run on CPUs and
+GPUs, and under ``torch.compile`` without graph breaks.
 
 Arguments that say how to compute (``chunk_size``, ``cu_seqlens_cpu``, ``disable_recompute``,
 ``safe_gate``) are taken and make no difference. ``cp_context`` and ``return_intermediate_states``
@@ -211,8 +211,8 @@ def chunk_linear_attn(
     normalize: bool = True,
     cu_seqlens: Given = None,
 ) -> tuple[Tensor, Any]:
-    """S <- S + k v; with `normalize` o is divided by q @ z, z <- z + k, and the states are (S, z), z
-    being ``[N, 1, H, K]`` in the dtype of the keys."""
+    """S <- S + k v; with `normalize` o is divided by q @ z, z <- z + k, and the states are (S, z),
+    z being ``[N, 1, H, K]`` in the dtype of the keys."""
     call = Call(scale, initial_state, output_final_state, cu_seqlens)
     return _linear_attn(q, k, v, normalize, call)
 
@@ -337,8 +337,8 @@ def chunk_rwkv7(
     cp_context: Any = None,
     lower_bound: float | None = None,
 ) -> tuple[Tensor, Given]:
-    """S <- exp(w) S + b (a @ S) + k v. `lower_bound` and `safe_gate` promise bounds of w, which are not
-    needed."""
+    """S <- exp(w) S + b (a @ S) + k v. `lower_bound` and `safe_gate` promise bounds of w, which
+    are not needed."""
     extra("chunk_rwkv7", {"cp_context": cp_context})
     call = Call(scale, initial_state, output_final_state, cu_seqlens)
     return _rwkv7(r, w, k, v, a, b, call)

@@ -5,6 +5,7 @@ It runs on CPUs and GPUs, and under ``torch.compile`` without graph breaks.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -112,34 +113,55 @@ def mamba_chunk_scan_combined(
     if seq_idx is not None and not return_varlen_states:
         if seq_idx.shape != x.shape[:2]:
             raise ArgumentError(
-                f"mamba_chunk_scan_combined: seq_idx has the shape {list(seq_idx.shape)}; it must be "
-                f"{list(x.shape[:2])}: [batch, tokens]"
+                f"mamba_chunk_scan_combined: seq_idx has the shape {list(seq_idx.shape)}; it must "
+                f"be {list(x.shape[:2])}: [batch, tokens]"
             )
         begins = torch.nn.functional.pad(seq_idx[:, 1:] != seq_idx[:, :-1], (1, 0))
         starts = (begins.to(torch.float32) * _FORGET)[..., None]
-    is_limited = tuple(dt_limit) != (0.0, float("inf"))
-    skip = "" if D is None else "D[V]" if D.dim() == 2 else "D"
-    operator = _operator(
-        dt_bias is not None, dt_softplus, is_limited, skip, z is not None, starts is not None
-    )
-    given = {"x": x, "dt": dt, "A": A, "B": B, "C": C, "D": D, "z": z, "dt_bias": dt_bias}
-    named: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    if starts is not None:
-        named["start"] = starts
-    if is_limited:
-        named |= {"dt_min": dt_limit[0], "dt_max": min(dt_limit[1], 1e30)}
-    state = None if initial_states is None else initial_states.float().transpose(-1, -2)
-    y, last = operator(
-        **named,
-        initial_state=state,
-        output_final_state=return_final_states or return_varlen_states,
+    y, last = scan(
+        {"x": x, "dt": dt, "B": B, "C": C, "z": z, "A": A, "D": D, "dt_bias": dt_bias},
+        starts=starts,
+        is_softplus=dt_softplus,
+        dt_limit=dt_limit,
+        initial_states=initial_states,
+        with_states=return_final_states or return_varlen_states,
         cu_seqlens=cu_seqlens if return_varlen_states else None,
     )
     results = [y]
-    if last is not None:
-        last = last.transpose(-1, -2).contiguous()
     if return_final_states:
         results.append(last[-1:] if return_varlen_states else last)
     if return_varlen_states:
         results.append(last)
     return results[0] if len(results) == 1 else tuple(results)
+
+
+def scan(
+    tensors: Mapping[str, Tensor | None],
+    *,
+    starts: Tensor | None = None,
+    is_softplus: bool,
+    dt_limit: tuple[float, float],
+    initial_states: Tensor | None,
+    with_states: bool,
+    cu_seqlens: Tensor | None,
+) -> tuple[Tensor, Tensor | None]:
+    """(y, states): packed sequences have one state each. `tensors` are those of the scan by name,
+    some None; `starts` is a log-decay of every token more."""
+    named: dict[str, Any] = {name: value for name, value in tensors.items() if value is not None}
+    is_limited = tuple(dt_limit) != (0.0, float("inf"))
+    D = named.get("D")
+    skip = "" if D is None else "D[V]" if D.dim() == 2 else "D"
+    operator = _operator(
+        "dt_bias" in named, is_softplus, is_limited, skip, "z" in named, starts is not None
+    )
+    if starts is not None:
+        named["start"] = starts
+    if is_limited:
+        named |= {"dt_min": dt_limit[0], "dt_max": min(dt_limit[1], 1e30)}
+    y, last = operator(
+        **named,
+        initial_state=None if initial_states is None else initial_states.float().mT,
+        output_final_state=with_states,
+        cu_seqlens=cu_seqlens,
+    )
+    return y, None if last is None else last.mT.contiguous()
