@@ -1,11 +1,13 @@
 """lathe.compat.fla: the cases of flash-linear-attention, against loops in float64.
 
 Small ones on the CPU, unless LATHE_FLA_DEVICE names a GPU, which takes all as they are; with
-LATHE_FLA_PART=1/4 only every fourth.
+LATHE_FLA_PART=1/4 only every fourth, with LATHE_FLA_REPORT=FILE their errors go there.
 """
 
 import inspect
+import json
 import os
+import pathlib
 import unittest
 import warnings
 from unittest import mock
@@ -18,12 +20,24 @@ import lathe
 from lathe.compat import _call, fla
 
 DEVICE = os.environ.get("LATHE_FLA_DEVICE", "cpu")
+REPORT = os.environ.get("LATHE_FLA_REPORT")  # a file for the errors of all cases
 PART, PARTS = (int(x) for x in os.environ.get("LATHE_FLA_PART", "0/1").split("/"))
 
 
 class Cases(Case):
     """Each compares outputs and states; those with gradients the gradients of all that goes in, of
     a loss of both with random weights."""
+
+    errors = {}
+
+    @classmethod
+    def tearDownClass(cls):
+        if REPORT:
+            pathlib.Path(REPORT).write_text(json.dumps(cls.errors))
+
+    def tearDown(self):
+        if DEVICE != "cpu":
+            torch.cuda.empty_cache()
 
     def check(self, case):
         given, state = fla_cases.draw(case, DEVICE)
@@ -66,6 +80,7 @@ class Cases(Case):
         error = (found.detach().double() - ideal.detach()).square().mean().sqrt().item()
         error /= ideal.detach().square().mean().sqrt().item() + 1e-8
         limit = case.limits.get(name, case.limits[""])
+        self.errors.setdefault(str(case), {})[name] = (error, limit)
         self.assertLess(error, limit, f"{case}: {what}{name}")
 
 
