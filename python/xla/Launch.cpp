@@ -16,6 +16,7 @@ namespace ffi = ::xla::ffi;
 namespace {
 
 constexpr std::size_t headBytes = 65536;  // of a workspace: zero before its first use
+constexpr std::uintptr_t workspaceAlignment = 256;
 constexpr std::int64_t stepTokens = 8;
 
 ffi::Error failure(lathe_status status) {
@@ -83,6 +84,12 @@ Memset driverMemset() {
 bool zero(void* data, std::size_t bytes, void* stream) {
   const Memset set = driverMemset();
   return set && set(reinterpret_cast<std::uintptr_t>(data), 0, bytes, stream) == 0;
+}
+
+void* aligned(void* memory) {
+  const auto address = reinterpret_cast<std::uintptr_t>(memory);
+  return reinterpret_cast<void*>((address + workspaceAlignment - 1) / workspaceAlignment *
+                                 workspaceAlignment);
 }
 
 struct Attributes {
@@ -187,12 +194,16 @@ ffi::Error launch(const Attributes& attributes, const ffi::RemainingArgs& argume
     if (status != LATHE_OK)
       return failure(status);
     if (call.workspace_bytes) {
-      const std::optional<void*> room = scratch->Allocate(call.workspace_bytes, 256);
-      if (!room || !zero(*room, std::min(call.workspace_bytes, headBytes), stream))
+      // XLA promises 16 bytes of alignment, and takes no wish for more.
+      const std::optional<void*> room =
+          scratch->Allocate(call.workspace_bytes + workspaceAlignment, 16);
+      if (!room)
         return {ffi::ErrorCode::kResourceExhausted, "there is no memory for a workspace of " +
                                                         std::to_string(call.workspace_bytes) +
                                                         " bytes"};
-      call.workspace = *room;
+      call.workspace = aligned(*room);
+      if (!zero(call.workspace, std::min(call.workspace_bytes, headBytes), stream))
+        return {ffi::ErrorCode::kUnavailable, "the driver can't fill memory"};
     }
   }
   status = lathe_launch(kernel.handle, &call, stream);

@@ -107,6 +107,10 @@ for each, found in enumerate(fla_cases.all_cases()):
 class Wrappers(Case):
     """Operators that are others with decays or normalisers of their own."""
 
+    def assert_close(self, found, expected, limit=2e-6, what=""):
+        """Products of a GPU are those of tf32."""
+        super().assert_close(found, expected, limit if DEVICE == "cpu" else 1e-3, what)
+
     def setUp(self):
         torch.manual_seed(3)
         self.q, self.k, self.v = (torch.rand(2, 20, 4, 8, device=DEVICE) for _ in range(3))

@@ -98,14 +98,19 @@ def run(
     options = {
         "output_final_state": call.output_final_state,
         "cu_seqlens": call.cu_seqlens,
-        "scale": call.scale,
         **constants,
     }
+    if call.scale is not None:
+        options["scale"] = call.scale
     op = operator(equation)
     if is_wide(given):
         o, last = run_in_blocks(op, bool(equation.delta), given, state, options)
     else:
-        o, last = op(**given, initial_state=state, **options)
+        # By position, where all are there: that is looked at least.
+        names = op.variant.arguments
+        by_name = {} if len(given) == len(names) else given
+        by_place = () if by_name else [given[name] for name in names]
+        o, last = op(*by_place, **by_name, initial_state=state, **options)
     if last is not None and call.state_v_first:
         last = last.transpose(-1, -2).contiguous()
     return o, last
@@ -126,8 +131,7 @@ def run_in_blocks(
 ) -> tuple[Tensor, Tensor | None]:
     """Channels of V do not see each other, and with a diagonal decay those of K meet in a sum."""
     K, V = tensors["k"].shape[-1], tensors["v"].shape[-1]
-    scale = options["scale"]
-    options = {**options, "scale": K**-0.5 if scale is None else scale}
+    options = {"scale": K**-0.5, **options}
     dims = {operand.name: operand.dims for operand in op.variant.operands}
     columns = []
     for v in _blocks(V):

@@ -87,8 +87,16 @@ class _Made:
     """Operators as attributes, which PyTorch's compiler looks up when it comes to them."""
 
 
+_known: dict[Equation, Op] = {}
+
+
 def operator(equation: Equation) -> Op:
-    return getattr(_Made, _make(*equation))
+    if torch.compiler.is_compiling():
+        return getattr(_Made, _make(*equation))
+    found = _known.get(equation)
+    if found is None:
+        found = _known.setdefault(equation, getattr(_Made, _make(*equation)))
+    return found
 
 
 @torch.compiler.assume_constant_result
