@@ -39,6 +39,7 @@ void ScanEmitter::writeConstants(Text& text) const {
   text.line("  static constexpr Decay kDecay = Decay::", decays[int(form.decay)], ";");
   text.line("  static constexpr bool kNormaliser = ", form.normaliser >= 0 ? "true" : "false", ";");
   text.line("  static constexpr bool kReadsBefore = ", form.readsBefore ? "true" : "false", ";");
+  text.line("  static constexpr bool kReverse = ", form.reverse ? "true" : "false", ";");
   text.line("  static constexpr bool kRowProgram = ", program.hasRowProgram() ? "true" : "false",
             ";");
 }

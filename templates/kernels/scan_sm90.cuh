@@ -9,7 +9,8 @@
 // may share a block: then each has warpgroups of its own, and scores of its own from one product.
 
 /// What the scalars of a token become: G in log2 units, e^G, f e^{G_C - G} and f, where f is the
-/// factor of the token's key and value, and e^{G_C} of the chunk.
+/// factor of the token's key and value, and e^{G_C} of the chunk. In reverse, where the decay comes
+/// behind the read: -G, e^{G_C - G}, f e^G.
 template <int CHUNK> struct alignas(16) Factors {
   float cumulative[CHUNK], entry[CHUNK], exit[CHUNK], own[CHUNK], total;
 };
@@ -39,7 +40,7 @@ template <class V> struct HopperScan {
   const int firstHead = unit % blocksOfBatch / V::kTiles * kHeads;
   const Sequence sequence = args.sequence(unit / blocksOfBatch);
   const Segment segment{int(blockIdx.x) / units, args.segments,
-                        (sequence.tokens + V::kChunk - 1) / V::kChunk};
+                        (sequence.tokens + V::kChunk - 1) / V::kChunk, V::kReverse};
 
   __device__ __forceinline__ char* query(int stage) const {
     return shared + stage * V::kStageBytes;
@@ -110,8 +111,8 @@ template <class V> struct HopperScan {
   /// What the warpgroup of the scores does for the sweep.
   __device__ void sweepTiles(HopperNormaliser<V>& normaliser);
 
-  /// P[i][j] = (query_i . key_j) e^{G_i - G_j} f_j for j <= i, rounded, of every chunk of the walk
-  /// and head of the block.
+  /// P[i][j] = (query_i . key_j) e^{G_i - G_j} f_j for j <= i (in reverse e^{G_j - G_i} for j >= i),
+  /// rounded, of every chunk of the walk and head of the block.
   __device__ void computeScores();
 
   /// Calls f(key channel, column of V, element) for all of the state that this thread holds and
@@ -298,7 +299,7 @@ template <class V> struct HopperScan {
       wgmmaWait<0>();
       arriveWarp(empty(stage));
       readState(out, state, walked + 1);
-      writeOutput(packed, segment.first + walked, group);
+      writeOutput(packed, segment.chunk(segment.swept + walked), group);
     }
     wgmmaWait<0>();
     if (warp == 0 && lane == 0)

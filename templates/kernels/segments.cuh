@@ -9,10 +9,12 @@
 /// The part of a sequence that one block has, in rounds of one chunk: the sweep, then the walk.
 struct Segment {
   int index, count;   ///< count is that of the launch: later segments may have no chunks.
-  int first, chunks;  ///< The chunks of the sequence that it walks.
+  int first, chunks;  ///< The chunks of the sequence that it walks, in the order of the walk.
   int swept;          ///< Rounds of the sweep.
+  int turn;           ///< Of a walk from the last chunk to the first: that chunk; else -1.
 
-  __device__ __forceinline__ Segment(int index, int count, int total) : index(index), count(count) {
+  __device__ __forceinline__ Segment(int index, int count, int total, bool reverse = false)
+      : index(index), count(count), turn(reverse ? total - 1 : -1) {
     // All of one length: the last, which does not sweep, waits for the sweeps of the others.
     int part = (total + count - 1) / count;
     first = min(index * part, total);
@@ -23,7 +25,8 @@ struct Segment {
   __device__ __forceinline__ bool last() const { return index + 1 == count; }
   __device__ __forceinline__ int rounds() const { return swept + chunks; }
   __device__ __forceinline__ int chunk(int round) const {
-    return first + (round < swept ? swept - 1 - round : round - swept);
+    int walked = first + (round < swept ? swept - 1 - round : round - swept);
+    return turn < 0 ? walked : turn - walked;
   }
 };
 
