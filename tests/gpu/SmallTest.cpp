@@ -32,6 +32,31 @@ TEST_P(Small, PairsInSegmentsAreRight) {
   expectRight({one});
 }
 
+/// Scans of the backward pass, from the last token to the first.
+using Reverse = VariantTest;
+
+TEST_P(Reverse, EveryFormIsRight) {
+  std::vector<Case> cases;
+  for (const std::int64_t tokens : {1, 64, 150})
+    for (const double strength : {1.0, 70.0}) {
+      Case one{.variant = variant(), .shape = {1, tokens, 2}};
+      one.how.gateScale = strength;
+      for (const Case& each : everyForm(one))
+        cases.push_back(each);
+    }
+  expectRight(cases);
+}
+
+TEST_P(Reverse, PackedSequencesAreRight) {
+  Case one{.variant = variant(), .shape = {1, 150, 2}};
+  one.how.cuSeqlens = {0, 70, 70, 150};
+  expectRight(everyForm(one));
+}
+
+INSTANTIATE_TEST_SUITE_P(Gpu, Reverse,
+                         testing::Values("retnet_key", "simple_gla_key", "mamba2_key"),
+                         [](const auto& info) { return std::string(info.param); });
+
 INSTANTIATE_TEST_SUITE_P(Gpu, Small, testing::ValuesIn(variantNames),
                          [](const auto& info) { return std::string(info.param); });
 

@@ -149,8 +149,24 @@ static CompiledVariant compiledVariant(const std::string& name, const std::strin
   throw std::runtime_error(file + " has no variant " + name);
 }
 
+/// A part of the backward pass of a variant as a variant of its own.
+static CompiledVariant partOf(const CompiledVariant& variant, const std::string& name) {
+  for (const CompiledVariant::Part& part : variant.backwardScans)
+    if (part.plan.variant == name) {
+      CompiledVariant own;
+      own.name = name;
+      own.plan = part.plan;
+      own.token = own.normal = part.form;
+      return own;
+    }
+  throw std::runtime_error("there is no " + name + " in the backward pass of " + variant.name);
+}
+
 const CompiledVariant& variantNamed(const std::string& name) {
   return *variants.get(name, [&] {
+    for (const char* role : {"_query", "_key", "_value"})
+      if (name.ends_with(role))
+        return partOf(variantNamed(name.substr(0, name.size() - std::string(role).size())), name);
     const fs::path path = variantsFolder() / (name + ".lathe");
     std::ifstream in(path);
     if (!in)
