@@ -38,9 +38,7 @@ scoreChunks(typename V::Element* scores, const typename V::Element* query,
           float p[2];
 #pragma unroll
           for (int e = 0; e < 2; ++e) {
-            bool seen = V::kReverse       ? j + e >= i
-                        : V::kReadsBefore ? j + e < i
-                                          : j + e <= i;
+            bool seen = V::kReverse ? j + e >= i : V::kReadsBefore ? j + e < i : j + e <= i;
             float decay = 1.0f;
             if constexpr (V::kDecay == Decay::scalar)
               decay = exp2(seen ? queryCumulative[i] - cumulative[j + e] : 0.0f);

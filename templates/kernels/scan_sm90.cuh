@@ -111,8 +111,8 @@ template <class V> struct HopperScan {
   /// What the warpgroup of the scores does for the sweep.
   __device__ void sweepTiles(HopperNormaliser<V>& normaliser);
 
-  /// P[i][j] = (query_i . key_j) e^{G_i - G_j} f_j for j <= i (in reverse e^{G_j - G_i} for j >= i),
-  /// rounded, of every chunk of the walk and head of the block.
+  /// P[i][j] = (query_i . key_j) e^{G_i - G_j} f_j for j <= i, or in reverse e^{G_j - G_i} for
+  /// j >= i, rounded, of every chunk of the walk and head of the block.
   __device__ void computeScores();
 
   /// Calls f(key channel, column of V, element) for all of the state that this thread holds and

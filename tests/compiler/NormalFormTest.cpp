@@ -175,11 +175,9 @@ TEST(Plan, KeepsTheOrderInMemory) {
   })")
                         .plan;
   EXPECT_EQ(plan.operands.back().dims, (Texts{"V", "K"}));
-  EXPECT_FALSE(plan.scan);
-  ASSERT_EQ(plan.remarks.size(), 1u);
-  EXPECT_EQ(plan.remarks[0].text,
-            "the scan family does not run it: the state S is stored as [V, K]; the scan family "
-            "takes [K, V], the dimension that is read over first");
+  ASSERT_TRUE(plan.scan);
+  EXPECT_EQ(plan.scan->keyDim, "K");
+  EXPECT_EQ(plan.scan->valueDim, "V");
 }
 
 /// A spec, and the remark that it gets.

@@ -29,6 +29,17 @@ Tensor productOf(const Tensor& state, const Tensor& gradient) {
   return sum;
 }
 
+/// The cumulative rule takes small gradients from sums of terms of the size of the inputs, here 1.
+void expectNear(const Tensor& found, const Tensor& expected, const std::string& what) {
+  ASSERT_EQ(found.shape, expected.shape) << what;
+  double difference = 0, size = 0;
+  for (std::size_t i = 0; i < expected.data.size(); ++i) {
+    difference += std::pow(found.data[i] - expected.data[i], 2);
+    size += std::pow(expected.data[i], 2) + 1;
+  }
+  EXPECT_LT(std::sqrt(difference / size), tolerance) << what;
+}
+
 class ScanGradients : public testing::TestWithParam<const char*> {};
 
 TEST_P(ScanGradients, AreThoseOfTheAdjoint) {
@@ -76,7 +87,7 @@ TEST_P(ScanGradients, AreThoseOfTheAdjoint) {
     for (const auto& [name, gradient] : expected.inputs) {
       const std::string own = "d." + name;
       if (found.outputs.contains(own)) {
-        EXPECT_LT(distance(found.outputs.at(own), gradient), tolerance) << own << ", " << gate;
+        expectNear(found.outputs.at(own), gradient, own);
         continue;
       }
       ASSERT_TRUE(found.states.contains(own)) << own;
@@ -87,7 +98,7 @@ TEST_P(ScanGradients, AreThoseOfTheAdjoint) {
           sum.data[i % sum.data.size()] += state.data[i];
         state = sum;
       }
-      EXPECT_LT(distance(state, gradient), tolerance) << own << ", " << gate;
+      expectNear(state, gradient, own);
     }
   }
 }
