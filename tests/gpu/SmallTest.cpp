@@ -32,10 +32,11 @@ TEST_P(Small, PairsInSegmentsAreRight) {
   expectRight({one});
 }
 
-/// Scans of the backward pass, from the last token to the first.
-using Reverse = VariantTest;
+/// Scans of the backward pass: that of the queries, and, from the last token to the first, those of
+/// the keys and values.
+using Backward = VariantTest;
 
-TEST_P(Reverse, EveryFormIsRight) {
+TEST_P(Backward, EveryFormIsRight) {
   std::vector<Case> cases;
   for (const std::int64_t tokens : {1, 64, 150})
     for (const double strength : {1.0, 70.0}) {
@@ -49,14 +50,16 @@ TEST_P(Reverse, EveryFormIsRight) {
   expectRight(cases);
 }
 
-TEST_P(Reverse, PackedSequencesAreRight) {
+TEST_P(Backward, PackedSequencesAreRight) {
   Case one{.variant = variant(), .shape = {1, 150, 2}};
   one.how.cuSeqlens = {0, 70, 70, 150};
   expectRight(everyForm(one));
 }
 
-INSTANTIATE_TEST_SUITE_P(Gpu, Reverse,
-                         testing::Values("retnet_key", "simple_gla_key", "mamba2_key"),
+INSTANTIATE_TEST_SUITE_P(Gpu, Backward,
+                         testing::Values("retnet_query", "retnet_key", "retnet_value",
+                                         "simple_gla_query", "simple_gla_key", "simple_gla_value",
+                                         "mamba2_query", "mamba2_key", "mamba2_value"),
                          [](const auto& info) { return std::string(info.param); });
 
 INSTANTIATE_TEST_SUITE_P(Gpu, Small, testing::ValuesIn(variantNames),
