@@ -17,7 +17,7 @@ HopperScanEmitter::HopperScanEmitter(const Plan& plan, const Signature& signatur
       heads(tile.blockV == 2 * panelColumns && signature.dims.at(form.valueDim) == panelColumns
                 ? 2
                 : 1),
-      channels(form.decay == DecayKind::vector),
+      channels(form.decay == DecayKind::vector), together(tile.chunk > hopperChunk ? 2 : 1),
       keyPanels((signature.dims.at(form.keyDim) + panelColumns - 1) / panelColumns) {
   kernel.entry = entryName(plan, Family::scan);
   kernel.arch = name(Form::sm90a);
@@ -35,8 +35,16 @@ void HopperScanEmitter::check() const {
     refuse("the form for sm_90a takes no normaliser beside a decay of every channel");
   if (form.readsBefore && !channels)
     refuse("the form for sm_90a reads the state after the update");
-  if (tile.chunk != hopperChunk || tile.block != hopperChunk)
-    refuse("chunk and block must be 64 in the form for sm_90a");
+  if (tile.block != hopperChunk)
+    refuse("block must be 64 in the form for sm_90a");
+  if (tile.chunk != hopperChunk && tile.chunk != 2 * hopperChunk)
+    refuse("chunk must be 64 or 128 in the form for sm_90a");
+  if (together > 1 && channels)
+    refuse("chunk must be 64 in the form for sm_90a with a decay of every channel");
+  if (together > 1 && form.reverse)
+    refuse("chunk must be 64 in the form for sm_90a of a state in reverse");
+  if (together > 1 && dim(axes.key) > 2 * panelColumns)
+    refuse("chunk must be 64 in the form for sm_90a where " + axes.key + " is over 128");
   if (tile.blockV != panelColumns && tile.blockV != 2 * panelColumns)
     refuse("blockV must be 64 or 128 in the form for sm_90a");
   if (tile.segments < 0 || tile.segments > maxSegments)
@@ -144,7 +152,33 @@ std::set<int> HopperScanEmitter::finishNodes() const {
   });
 }
 
-/// What the output is made of beside the read: scalars of the token, and the row of values.
+/// Whether the node is the values as they lie in shared memory.
+bool HopperScanEmitter::isValue(int node) const {
+  return plan.nodes[node].operand == value.operand && value.map < 0;
+}
+
+bool HopperScanEmitter::valuesInOutput() const {
+  const std::set<int> nodes = finishNodes();
+  return std::any_of(nodes.begin(), nodes.end(), [&](int n) {
+    return !factor(n) && plan.nodes[n].kind == Node::Kind::operand && isValue(n);
+  });
+}
+
+/// An input over V that only the output is made of.
+void HopperScanEmitter::takeGate(int node) {
+  const Node& input = plan.nodes[node];
+  if (channels || plan.operands[input.operand].kind != Operand::Kind::input ||
+      !axes.isValue(input.dims) || signature.dtypes[input.operand] != signature.compute ||
+      (outputGate >= 0 && outputGate != input.operand))
+    refuse(channels ? "in the form for sm_90a with a decay of every channel the output is made of "
+                      "the read, the values and scalars of the token"
+                    : "in the form for sm_90a the output is made of the read, the values, one more "
+                      "input over " +
+                          axes.value + " of the type of the tensor cores and scalars of the token");
+  outputGate = input.operand;
+}
+
+/// What the output is made of beside the read: scalars of the token, and rows over V.
 void HopperScanEmitter::keepScalars() {
   for (int i = 0; i < int(plan.operands.size()); ++i)
     if (plan.operands[i].kind == Operand::Kind::output) {
@@ -162,10 +196,10 @@ void HopperScanEmitter::keepScalars() {
       program.keepScalar(index);
     else if (index == form.normaliserRead)
       continue;
-    else if (node.kind == Node::Kind::operand ? node.operand != value.operand || value.map >= 0
-                                              : node.kind != Node::Kind::map)
-      refuse("in the form for sm_90a the output is made of the read, the values and scalars of the "
-             "token");
+    else if (node.kind == Node::Kind::operand && !isValue(index))
+      takeGate(index);
+    else if (node.kind != Node::Kind::operand && node.kind != Node::Kind::map)
+      refuse("in the form for sm_90a the output is made of the read by maps of single elements");
   }
   for (const Product* product : {&query, &key, &value})
     for (int node : product->factors)
@@ -177,42 +211,6 @@ void HopperScanEmitter::keepScalars() {
   if (!factor(form.logDecay))
     refuse("in the form for sm_90a the decay is made of scalars of the token");
   program.keepScalar(form.logDecay);
-}
-
-void HopperScanEmitter::layOut() {
-  constexpr int panel = hopperChunk * panelColumns * 2, period = 1024;
-  constexpr int factorBytes = (4 * hopperChunk + 4) * int(sizeof(float));  // Factors
-  int groups = tile.blockV / panelColumns;
-  SharedLayout room;
-  gateOffset = panel * (2 * keyPanels + groups);
-  stageBytes = gateOffset + (channels ? panel * keyPanels : 0);
-  scoreTiles = channels ? keyPanels : 2;  // One for each, or two in turns.
-  room.take(std::size_t(stageBytes) * tile.stages);
-  scoreOffset = room.take(std::size_t(scoreTiles) * heads * panel);
-  if (channels) {
-    layOutChannels(room);
-  } else {
-    outputOffset = room.take(std::size_t(groups) * panel);
-    factorOffset = room.take(std::size_t(factorBytes) * tile.stages * heads);
-  }
-  slotOffset = room.take(sizeof(float) * tile.stages * heads * hopperChunk *
-                         std::max(channels ? 0 : 1, program.slotCount()));
-  // HopperNormaliser::Room
-  normaliserOffset =
-      room.take(form.normaliser < 0 ? 0 : sizeof(float) * (3 * dim(axes.key) + 5 * hopperChunk));
-  barrierOffset = room.take(sizeof(std::uint64_t) * (3 * tile.stages + 2 * scoreTiles));
-  // The driver aligns shared memory to less than the period of the swizzle.
-  kernel.sharedBytes = room.size() + period - 128;
-  kernel.threads = 128 * (1 + groups + (channels ? keyPanels : 1));
-  kernel.headsOfBlock = heads;
-  kernel.tilesPerHead = heads > 1 ? 1 : (dim(axes.value) + tile.blockV - 1) / tile.blockV;
-  if (form.normaliser >= 0 && kernel.tilesPerHead > 1)
-    kernel.sharedStates.push_back(form.normaliser);
-  kernel.segmenting = {
-      hopperChunk, tile.segments,
-      segmentRoom(keyPanels * panelColumns * tile.blockV, channels ? keyPanels * panelColumns
-                                                          : form.normaliser >= 0 ? dim(axes.key)
-                                                                                 : 0)};
 }
 
 std::string HopperScanEmitter::times(const std::vector<int>& factors) const {
@@ -235,6 +233,8 @@ void HopperScanEmitter::writeConstants(Text& text) const {
   constant("kChunk", hopperChunk);
   constant("kBlock", hopperChunk);
   constant("kStages", tile.stages);
+  constant("kTogether", together);
+  constant("kScoreBuffers", scoreBuffers);
   constant("kStageBytes", stageBytes);
   constant("kScoreOffset", scoreOffset);
   constant("kOutputOffset", outputOffset);
@@ -244,17 +244,10 @@ void HopperScanEmitter::writeConstants(Text& text) const {
   constant("kRowLanes", program.rowLanes);
   constant("kBarrierOffset", barrierOffset);
   constant("kNormaliserOffset", normaliserOffset);
-  // A multiprocessor's 65536 registers, less to those who copy than to those who hold the state.
-  if (channels) {
+  if (channels)
     writeChannelConstants(text);
-  } else {
-    const bool narrow = tile.blockV == panelColumns, normalised = form.normaliser >= 0;
-    constant("kLoadRegisters", narrow ? 72 : normalised ? 32 : 48);
-    constant("kScoreRegisters", narrow ? 152 : normalised ? 112 : 96);
-    constant("kStateRegisters", tile.blockV > panelColumns         ? 184
-                                : dim(axes.key) > 2 * panelColumns ? 240
-                                                                   : 208);
-  }
+  else
+    writeRegisters(text);
   static const char* decays[] = {"none", "scalar", "vector"};
   text.line("  static constexpr Decay kDecay = Decay::", decays[int(form.decay)], ";");
   auto flag = [&](const char* name, bool set) {
@@ -264,6 +257,9 @@ void HopperScanEmitter::writeConstants(Text& text) const {
   flag("kReverse", form.reverse);
   flag("kRowProgram", program.hasRowProgram());
   flag("kNormaliser", form.normaliser >= 0);
+  flag("kValuesInOutput", valuesInOutput());
+  flag("kOutputGate", outputGate >= 0);
+  constant("kOutputGateOffset", gateOffset);
 }
 
 void HopperScanEmitter::writeFactors(Text& text) const {
@@ -281,7 +277,8 @@ void HopperScanEmitter::writeOperands(Text& text) const {
     text.line("  static __device__ __forceinline__ const Tensor& copied(const Args& args, int "
               "operand) {");
     text.line("    return args.tensors[operand == 0 ? ", kernel.copies[0].tensor,
-              " : operand == 1 ? ", kernel.copies[1].tensor, " : ", kernel.copies[2].tensor, "];");
+              " : operand == 1 ? ", kernel.copies[1].tensor, " : operand == 2 ? ",
+              kernel.copies[2].tensor, " : ", kernel.copies.back().tensor, "];");
     text.line("  }");
     return;
   }
@@ -299,7 +296,7 @@ void HopperScanEmitter::writeOperands(Text& text) const {
 void HopperScanEmitter::writeFinish(Text& text) const {
   text.line(
       "  static __device__ __forceinline__ float finish(const Args& args, const float* slots, "
-      "float value, float read, float normaliser) {");
+      "float value, float read, float normaliser, float gate = 0.0f) {");
   auto argument = [&](int node) {
     return factor(node) ? program.scalarExpression(node) : "n" + std::to_string(node);
   };
@@ -310,7 +307,7 @@ void HopperScanEmitter::writeFinish(Text& text) const {
     text.line("    float n", index, " = ",
               index == form.read                 ? "read" + times(query.factors)
               : index == form.normaliserRead     ? "normaliser" + times(query.factors)
-              : node.kind == Node::Kind::operand ? "value"
+              : node.kind == Node::Kind::operand ? isValue(index) ? "value" : "gate"
                                                  : mapCode(node, argument),
               ";");
   }
@@ -334,7 +331,9 @@ KernelSource HopperScanEmitter::emit() {
   mapRows();
   keepScalars();
   if (!channels)
-    kernel.copies.push_back({tensorIndex(kernel.tensors, output), panelColumns, hopperChunk});
+    for (int operand : {output, outputGate})
+      if (operand >= 0)
+        kernel.copies.push_back({tensorIndex(kernel.tensors, operand), panelColumns, hopperChunk});
   layOut();
   Text variant;
   writeNumberedTypes(variant, "StateType", signature, states);
@@ -359,6 +358,8 @@ KernelSource HopperScanEmitter::emit() {
   std::vector<std::string> own = {"templates/kernels/scan_sm90_load.cuh",
                                   "templates/kernels/scan_sm90_output.cuh",
                                   "templates/kernels/scan_sm90_scores.cuh"};
+  own.push_back(together > 1 ? "templates/kernels/scan_sm90_double.cuh"
+                             : "templates/kernels/scan_sm90_walk.cuh");
   if (channels)
     own = {"templates/device/packed.cuh", "templates/kernels/channel_tiles.cuh",
            "templates/kernels/scan_sm90_wide.cuh", "templates/kernels/scan_sm90_sweep.cuh",

@@ -10,6 +10,8 @@
 namespace lathe::cuda {
 
 constexpr int hopperChunk = 64, panelColumns = 64;
+/// Bytes of shared memory that a thread block of sm_90 may have.
+constexpr int mostShared = 227 * 1024;
 
 /// A loaded tensor, as it is or as the row program makes it in its place, times scalars of the
 /// token.
@@ -40,12 +42,16 @@ private:
   void mapRows();
   int gateOperand() const;
   std::set<int> finishNodes() const;
+  bool isValue(int node) const;
+  bool valuesInOutput() const;
+  void takeGate(int node);
   void keepScalars();
   void layOut();
   void layOutChannels(SharedLayout& room);
   std::string times(const std::vector<int>& factors) const;
   void writeConstants(Text& text) const;
   void writeChannelConstants(Text& text) const;
+  void writeRegisters(Text& text) const;
   void writeFactors(Text& text) const;
   void writeOperands(Text& text) const;
   void writeFinish(Text& text) const;
@@ -61,13 +67,14 @@ private:
   Product query, key, value;
   const int heads;      ///< Of a block.
   const bool channels;  ///< Every channel of K has its own decay.
+  const int together;   ///< Blocks of 64 tokens between two updates of the state.
   const int keyPanels;
-  int gate = -1;  ///< The input that these decays are.
-  int output = -1;
+  int gate = -1;                     ///< The input that these decays are.
+  int output = -1, outputGate = -1;  ///< outputGate: an input over V that is in the output alone.
   std::vector<int> states;
   int stageBytes = 0, scoreOffset = 0, outputOffset = 0, factorOffset = 0, slotOffset = 0,
       barrierOffset = 0, normaliserOffset = 0;
-  int scoreTiles = 2;
+  int scoreTiles = 2, scoreBuffers = 2;
   int gateOffset = 0, partOffset = 0, decayOffset = 0;  ///< With `channels`.
 };
 

@@ -36,7 +36,7 @@ Form formNamed(const std::string& name);
 /// The numbers that tuning chooses. Which of them a family reads is said in Space.h.
 struct Tile {
   int chunk = 16;   ///< Tokens between two updates of the state.
-  int block = 64;   ///< Tokens loaded, transformed and scored together: a multiple of chunk.
+  int block = 64;   ///< Tokens loaded, transformed and scored together: a multiple of chunk, or 64.
   int blockV = 64;  ///< Columns of the state held by one thread block; may be those of two heads.
   int stages = 2;   ///< Blocks of tokens in flight from global to shared memory.
   int splitK = 1;   ///< Lanes that share one column of the state (step, sequential).

@@ -86,8 +86,10 @@ Cost scanCost(const Plan& plan, const Signature& signature, const Tile& tile,
 Cost hopperScanCost(const Plan& plan, const Signature& signature, const Tile& tile,
                     const KernelSource& kernel, const Device& device, long long batchHeads) {
   constexpr double chunkStart = 600, perKey = 720, perValue = 2050, traffic = 500, shallow = 350,
-                   perGate = 400000;
+                   perGate = 400000, together = 100, togetherShallow = 1100, togetherScores = 1400;
   double k = signature.dims.at(plan.scan->keyDim) / 128.0, v = tile.blockV / 128.0;
+  // What the warpgroup of the scores does for each chunk, in which two chunks at once add another.
+  const int scores = kernel.headsOfBlock + (plan.scan->normaliser >= 0 ? 1 : 0);
   constexpr std::int64_t chunks = 1024;  // Of a long sequence; how long, the launch knows.
   std::int64_t heads = batchHeads / kernel.headsOfBlock * kernel.tilesPerHead;
   auto timeOf = [&](int most) {
@@ -101,6 +103,9 @@ Cost hopperScanCost(const Plan& plan, const Signature& signature, const Tile& ti
   double busy = std::min(1.0, double(heads) / time / device.multiprocessors);
   double perChunk = chunkStart + perKey * k + perValue * k * v + busy * traffic * (k + v) / 2 +
                     (tile.stages == 2 ? shallow : 0) +
+                    (tile.chunk > 64 ? together + (tile.stages < 4 ? togetherShallow : 0) +
+                                           (scores > 1 ? togetherScores : 0)
+                                     : 0) +
                     (plan.scan->decay == DecayKind::vector ? perGate * k : 0);
   Cost cost;
   cost.registers = device.registersPerMultiprocessor / kernel.threads / 8 * 8;
@@ -187,11 +192,11 @@ std::vector<Tile> enumerate(const Plan& plan, Family family, const Signature& si
             tiles.push_back({chunk, block, blockV, stages, 1, 1});
         }
     if (device.arch == name(Form::sm90a))
-      for (int blockV : {64, 128})
-        for (int stages : {2, 3})
+      for (auto [chunk, stages] : {std::pair{64, 2}, {64, 3}, {128, 4}})
+        for (int blockV : {64, 128})
           for (int segments : {0, 1, 2, 4, 8, 16, 32})
             if (blockV < columns + 64 || (signature.pairedHeads && blockV == 2 * columns))
-              tiles.push_back({64, 64, blockV, stages, 1, 1, Form::sm90a, segments});
+              tiles.push_back({chunk, 64, blockV, stages, 1, 1, Form::sm90a, segments});
     return tiles;
   }
   cuda::Axes axes = cuda::tokenAxes(plan, cuda::Analysis(plan)).axes;

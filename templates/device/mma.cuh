@@ -116,13 +116,16 @@ template <class T> struct Fragments {
     const float(&y)[4] = c[2 * step + 1];
     return {{pack<T>(x[0], x[1]), pack<T>(x[2], x[3]), pack<T>(y[0], y[1]), pack<T>(y[2], y[3])}};
   }
-  /// Column k of A times factor[k].
-  static __device__ __forceinline__ void scaleColumns(FragmentA& a, const float* factor, int lane) {
-    int column = lane % 4 * 2;
-    a.r[0] = scalePacked<T>(a.r[0], factor[column], factor[column + 1]);
-    a.r[1] = scalePacked<T>(a.r[1], factor[column], factor[column + 1]);
-    a.r[2] = scalePacked<T>(a.r[2], factor[column + 8], factor[column + 9]);
-    a.r[3] = scalePacked<T>(a.r[3], factor[column + 8], factor[column + 9]);
+  /// Column k of A times factor[k], and all of it times `common`.
+  static __device__ __forceinline__ void scaleColumns(FragmentA& a, const float* factor, int lane,
+                                                      float common = 1.0f) {
+    factor += lane % 4 * 2;
+    const float low = factor[0] * common, next = factor[1] * common;
+    const float high = factor[8] * common, last = factor[9] * common;
+    a.r[0] = scalePacked<T>(a.r[0], low, next);
+    a.r[1] = scalePacked<T>(a.r[1], low, next);
+    a.r[2] = scalePacked<T>(a.r[2], high, last);
+    a.r[3] = scalePacked<T>(a.r[3], high, last);
   }
 };
 

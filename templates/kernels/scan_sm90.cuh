@@ -26,10 +26,14 @@ template <class V> struct HopperScan {
   static constexpr int kHeads = V::kHeads, kGroupsOfHead = kGroups / kHeads;
   using States =
       SegmentStates<4 * kGroups, kKeyPanels, V::kNormaliser ? 4 : 0, V::kNormaliser ? V::kK : 0>;
-  static constexpr int kScoreBuffers = 2;
-  static constexpr int kScoreBarrier = 1, kOutputBarrier = 2;  ///< Of warpgroups.
-  static constexpr int kOutputMap = 3;                         ///< Its place among the maps.
-  static constexpr int kLoaders = 3;                           ///< Warps that copy.
+  /// Chunks between two updates of the state. Of two, the later one's queries see the earlier one's
+  /// keys through scores, and the outputs take the place of their values.
+  static constexpr int kTogether = V::kTogether;
+  static constexpr int kScoreTiles = kTogether * (kTogether + 1) / 2;  ///< Of one update and head.
+  static constexpr int kScoreBarrier = 1, kOutputBarrier = 2;          ///< Of warpgroups.
+  static constexpr int kOutputMap = 3;                    ///< Its place among the maps.
+  static constexpr int kGateMap = 4;                      ///< Of the output's gate.
+  static constexpr int kCopies = V::kOutputGate ? 4 : 3;  ///< Tensors brought to a stage.
 
   const Args& args;
   char* const shared;  ///< A multiple of 1024, the period of the swizzle.
@@ -40,16 +44,17 @@ template <class V> struct HopperScan {
   const int firstHead = unit % blocksOfBatch / V::kTiles * kHeads;
   const Sequence sequence = args.sequence(unit / blocksOfBatch);
   const Segment segment{int(blockIdx.x) / units, args.segments,
-                        (sequence.tokens + V::kChunk - 1) / V::kChunk, V::kReverse};
+                        (sequence.tokens + V::kChunk - 1) / V::kChunk, kTogether, V::kReverse};
 
   __device__ __forceinline__ char* query(int stage) const {
     return shared + stage * V::kStageBytes;
   }
   __device__ __forceinline__ char* key(int stage) const { return query(stage) + kKeyTile; }
   __device__ __forceinline__ char* value(int stage) const { return query(stage) + 2 * kKeyTile; }
-  /// Of the block's head number `own`, as are those below.
-  __device__ __forceinline__ char* scores(int buffer, int own) const {
-    return shared + V::kScoreOffset + (buffer * kHeads + own) * kPanel;
+  /// Of the block's head number `own`, as are those below. `tile` counts those of one update: of a
+  /// chunk with itself, then of the later chunk with the earlier one and with itself.
+  __device__ __forceinline__ char* scores(int buffer, int own, int tile = 0) const {
+    return shared + V::kScoreOffset + ((buffer * kHeads + own) * kScoreTiles + tile) * kPanel;
   }
   __device__ __forceinline__ Factors<V::kChunk>& factors(int stage, int own) const {
     return reinterpret_cast<Factors<V::kChunk>*>(shared + V::kFactorOffset)[stage * kHeads + own];
@@ -64,21 +69,25 @@ template <class V> struct HopperScan {
   __device__ __forceinline__ int columnOf(int group) const {
     return tile * V::kBlockV + group % kGroupsOfHead * kPanelColumns;
   }
-  /// The barriers: a stage is full, is empty; scores are there, are used up.
+  /// The barriers: a stage is full, is empty (its values' part for itself where outputs take their
+  /// place); the scores of a chunk are there, those of an update are used up.
   __device__ __forceinline__ Barrier barrier(int index) const {
     return Barrier(shared + V::kBarrierOffset + index * 8);
   }
   __device__ __forceinline__ Barrier full(int stage) const { return barrier(stage); }
   __device__ __forceinline__ Barrier empty(int stage) const { return barrier(V::kStages + stage); }
-  __device__ __forceinline__ Barrier scored(int buffer) const {
-    return barrier(2 * V::kStages + buffer);
-  }
-  __device__ __forceinline__ Barrier consumed(int buffer) const {
-    return barrier(2 * V::kStages + kScoreBuffers + buffer);
-  }
   /// In the sweep: the rows of a stage are mapped.
   __device__ __forceinline__ Barrier mapped(int stage) const {
-    return barrier(2 * V::kStages + 2 * kScoreBuffers + stage);
+    return barrier(2 * V::kStages + stage);
+  }
+  __device__ __forceinline__ Barrier emptyOfValues(int stage) const {
+    return kTogether > 1 ? barrier(3 * V::kStages + stage) : empty(stage);
+  }
+  __device__ __forceinline__ Barrier scored(int buffer, int which = 0) const {
+    return barrier(4 * V::kStages + buffer * kTogether + which);
+  }
+  __device__ __forceinline__ Barrier consumed(int buffer) const {
+    return barrier(4 * V::kStages + V::kScoreBuffers * kTogether + buffer);
   }
   /// Once for each warp.
   __device__ __forceinline__ void arriveWarp(Barrier barrier) const {
@@ -92,14 +101,21 @@ template <class V> struct HopperScan {
     return (args.mapped & 7) == 7 && (segment.chunk(round) + 1) * V::kChunk <= sequence.tokens;
   }
 
-  /// One warp copies the query (operand 0), key or value of HEADS heads, of every round or of those
-  /// of the walk alone; rows behind the last token become zeros. Of COLUMNS columns `exists` are
-  /// there. The copy engine takes whole chunks of tensors that have a map.
-  template <int COLUMNS, int HEADS>
-  __device__ void copyOperand(int operand, int column, int offset, int exists, bool sweeps);
+  template <int COLUMNS, int HEADS> struct StageCopy;
+  template <class Function> __device__ __forceinline__ void eachRound(Function f) const {
+#pragma unroll 1
+    for (int round = 0; round < segment.rounds(); ++round)
+      f(round);
+  }
+  /// What one warp each brings: queries and, with the values, the output's gates in the walk alone,
+  /// keys and values always. With KEYS the warp of the queries brings the keys as well.
+  template <bool KEYS> __device__ void copyQueries();
+  __device__ void copyKeys();
+  __device__ void copyValues();
 
-  /// One warp computes the scalars of two tokens a lane, loaded as far ahead as rows are copied.
-  __device__ void computeFactors();
+  /// One warp computes the scalars of a head, of two tokens a lane, loaded as far ahead as rows are
+  /// copied.
+  __device__ void computeFactors(int own);
   /// Those of one round and head, from what was loaded.
   __device__ void computeFactorsOf(typename V::Inputs (&inputs)[2],
                                    const typename V::Params& params, int round, int stage, int own,
@@ -111,6 +127,11 @@ template <class V> struct HopperScan {
   /// What the warpgroup of the scores does for the sweep.
   __device__ void sweepTiles(HopperNormaliser<V>& normaliser);
 
+  /// Puts what a thread holds of an accumulator into a tile, rounded.
+  __device__ void storeScores(char* tile, const float (&score)[8][4]) const;
+  /// P[i][j] = (query_i . key_j) e^{H_i} e^{G_C - G_j} f_j of the queries of a chunk and the keys
+  /// of the one before it, whose stage is then given back.
+  __device__ void scoreEarlier(int stage, int earlier, int buffer);
   /// P[i][j] = (query_i . key_j) e^{G_i - G_j} f_j for j <= i, or in reverse e^{G_j - G_i} for
   /// j >= i, rounded, of every chunk of the walk and head of the block.
   __device__ void computeScores();
@@ -135,17 +156,28 @@ template <class V> struct HopperScan {
   /// Writes the output through the warpgroup's own room, as a thread has single elements of many
   /// tokens; whole chunks by the copy engine where the output has a map.
   __device__ void writeOutput(const uint32 (&packed)[8][2], int chunk, int group) const;
+  /// Puts the output of a chunk into `room`, where another thread of the warpgroup will take it.
+  __device__ void stageOutput(char* room, const uint32 (&packed)[8][2]) const;
+  /// From there to memory.
+  __device__ void storeOutput(const char* room, int chunk, int group) const;
+  /// Whether the copy engine brings a chunk's output to memory.
+  __device__ __forceinline__ bool outputByEngine(int chunk) const {
+    return (args.mapped >> kOutputMap & 1) && (chunk + 1) * V::kChunk <= sequence.tokens;
+  }
   /// What the copy engine cannot write.
   __device__ void writeRows(const char* room, int firstToken, int group) const;
 
   /// The values of a chunk as an A operand, transposed.
   __device__ __forceinline__ void loadValues(FragmentA (&v)[V::kChunk / 16], int stage,
                                              int group) const {
-    const char* panel = value(stage) + group * kPanel;
 #pragma unroll
     for (int step = 0; step < V::kChunk / 16; ++step)
-      loadMatrix4Transposed(v[step].r, panel + panelOffset(step * 16 + lane % 8 + lane / 16 * 8,
-                                                           warp * 2 + lane / 8 % 2));
+      loadColumns(v[step], value(stage) + group * kPanel, step);
+  }
+  /// Those of 16 tokens.
+  __device__ __forceinline__ void loadColumns(FragmentA& v, const char* panel, int step) const {
+    loadMatrix4Transposed(
+        v.r, panel + panelOffset(step * 16 + lane % 8 + lane / 16 * 8, warp * 2 + lane / 8 % 2));
   }
 
   /// S^T += V^T (e^{G_C - G} K), to be waited for.
@@ -162,12 +194,13 @@ template <class V> struct HopperScan {
     wgmmaCommit();
   }
 
-  __device__ __forceinline__ void scaleValues(FragmentA (&v)[V::kChunk / 16], int stage,
-                                              int group) const {
+  /// By the factors to the end of the chunk, and the decay behind it.
+  __device__ __forceinline__ void scaleValues(FragmentA (&v)[V::kChunk / 16], int stage, int group,
+                                              float behind = 1.0f) const {
     if constexpr (V::kDecay == Decay::scalar || V::kKeyFactor)
 #pragma unroll
       for (int step = 0; step < V::kChunk / 16; ++step)
-        F::scaleColumns(v[step], factors(stage, ownOf(group)).exit + step * 16, lane);
+        F::scaleColumns(v[step], factors(stage, ownOf(group)).exit + step * 16, lane, behind);
   }
 
   /// The state that the segment makes of zero, and the decay over it.
@@ -189,6 +222,8 @@ template <class V> struct HopperScan {
       addChunk(state, v, stage);
       wgmmaWait<0>();
       arriveWarp(empty(stage));
+      if constexpr (kTogether > 1)
+        arriveWarp(emptyOfValues(stage));
     }
     return decay;
   }
@@ -201,6 +236,8 @@ template <class V> struct HopperScan {
       float decay = sweep(state, group);
       states.share(state, decay);
     }
+    // Also what does not exist: ptxas would not keep wgmma going on what nothing ever wrote.
+    eachElement(state, warp, lane, [](int, int, float& s) { s = 0.0f; });
     const auto initial = V::template initialState<0>(args, sequence, headOf(group));
     eachStateElement(state, group,
                      [&](int d, int v, float& s) { s = initial ? toFloat(initial(d, v)) : 0.0f; });
@@ -217,11 +254,11 @@ template <class V> struct HopperScan {
   /// there, for nothing: the tensor cores do not stay busy past a branch.
   __device__ __forceinline__ void readState(float (&out)[8][4],
                                             const float (&state)[kKeyPanels][8][4], int walked) {
-    int buffer = walked % kScoreBuffers;
+    int buffer = walked % V::kScoreBuffers;
     uint32 q = sharedAddress(query((segment.swept + walked) % V::kStages));
     // Who computed the scores has seen the stage full, and ordered it before wgmma for all.
     if (walked < segment.chunks)
-      scored(buffer).wait(walked / kScoreBuffers & 1);
+      scored(buffer).wait(walked / V::kScoreBuffers & 1);
     // In parts: more than two panels of the rounded state find no room.
     constexpr int kPart = kKeyPanels > 2 ? 2 : 8;
 #pragma unroll
@@ -260,48 +297,34 @@ template <class V> struct HopperScan {
     }
   }
 
-  __device__ __forceinline__ void decayRead(float (&out)[8][4], int stage, int group) const {
+  /// `before`: the decay before the chunk.
+  __device__ __forceinline__ void decayRead(float (&out)[8][4], int stage, int group,
+                                            float before = 1.0f) const {
     if constexpr (V::kDecay == Decay::scalar)
 #pragma unroll
       for (int n = 0; n < 8; ++n) {
         const float* entry = factors(stage, ownOf(group)).entry + n * 8 + lane % 4 * 2;
         float2 f = *reinterpret_cast<const float2*>(entry);
+        f.x *= before, f.y *= before;
         out[n][0] *= f.x, out[n][1] *= f.y, out[n][2] *= f.x, out[n][3] *= f.y;
       }
   }
 
-  /// 64 columns of V through the segment. The tensor cores read the state for a chunk while the
-  /// output of the chunk before is written.
+  /// The walk, by single chunks (scan_sm90_walk.cuh).
+  __device__ void walk(float (&state)[kKeyPanels][8][4], int group);
+  /// By two at once (scan_sm90_double.cuh).
+  __device__ void walkDouble(float (&state)[kKeyPanels][8][4], int group);
+
+  /// 64 columns of V through the segment.
   __device__ __forceinline__ void advance(int group) {
-    float state[kKeyPanels][8][4], out[8][4];
+    float state[kKeyPanels][8][4];
     const States states{segment, static_cast<char*>(args.workspace), unit,
                         group * 128 + warp * 32 + lane, lane};
     findState(state, group, states);
-    readState(out, state, 0);
-#pragma unroll 1
-    for (int walked = 0; walked < segment.chunks; ++walked) {
-      int stage = (segment.swept + walked) % V::kStages, buffer = walked % kScoreBuffers;
-      FragmentA v[V::kChunk / 16], decayed[V::kChunk / 16];
-      loadValues(v, stage, group);
-#pragma unroll
-      for (int step = 0; step < V::kChunk / 16; ++step)
-        decayed[step] = v[step];
-      scaleValues(decayed, stage, group);
-      decayState(state, stage, group);
-      wgmmaWait<0>();
-      decayRead(out, stage, group);
-      addScores(out, v, buffer, group);
-      addChunk(state, decayed, stage);
-      wgmmaWait<1>();
-      uint32 packed[8][2];
-      finishOutput(packed, out, v, stage, buffer, group);
-      arriveWarp(consumed(buffer));
-      wgmmaWait<0>();
-      arriveWarp(empty(stage));
-      readState(out, state, walked + 1);
-      writeOutput(packed, segment.chunk(segment.swept + walked), group);
-    }
-    wgmmaWait<0>();
+    if constexpr (kTogether > 1)
+      walkDouble(state, group);
+    else
+      walk(state, group);
     if (warp == 0 && lane == 0)
       waitBoxes<0>();
     if (!segment.last())
@@ -319,12 +342,15 @@ template <class V> struct HopperScan {
   __device__ __forceinline__ void initBarriers() {
     if (threadIdx.x == 0) {
       for (int stage = 0; stage < V::kStages; ++stage) {
-        full(stage).init(kLoaders * 32 + 1);
+        full(stage).init(kCopies * 32 + kHeads);
         empty(stage).init(4 + 4 * kGroups);
         mapped(stage).init(4);
+        if (kTogether > 1)
+          emptyOfValues(stage).init(4 * kGroups);
       }
-      for (int buffer = 0; buffer < kScoreBuffers; ++buffer) {
-        scored(buffer).init(4);
+      for (int buffer = 0; buffer < V::kScoreBuffers; ++buffer) {
+        for (int which = 0; which < kTogether; ++which)
+          scored(buffer, which).init(4);
         consumed(buffer).init(4 * kGroups);
       }
     }
@@ -337,14 +363,20 @@ template <class V> struct HopperScan {
     if (role == 0) {
       lowerRegisters<V::kLoadRegisters>();
       if (warp == 0)
-        copyOperand<V::kK, 1>(0, 0, 0, V::kK, false);
+        // The scalars of two heads are the work of two warps.
+        if constexpr (kHeads > 1)
+          computeFactors(1);
+        else
+          copyQueries<false>();
       else if (warp == 1)
-        copyOperand<V::kK, 1>(1, 0, kKeyTile, V::kK, true);
+        if constexpr (kHeads > 1)
+          copyQueries<true>();
+        else
+          copyKeys();
       else if (warp == 2)
-        copyOperand<V::kBlockV, kHeads>(2, tile * V::kBlockV, 2 * kKeyTile,
-                                        V::kV * kHeads - tile * V::kBlockV, true);
+        copyValues();
       else
-        computeFactors();
+        computeFactors(0);
     } else if (role == 1) {
       lowerRegisters<V::kScoreRegisters>();
       computeScores();

@@ -1,37 +1,92 @@
 // The warps of the form for sm_90a that bring a chunk to shared memory (scan_sm90.cuh).
 
-template <class V>
-template <int COLUMNS, int HEADS>
-__device__ __forceinline__ void HopperScan<V>::copyOperand(int operand, int column, int offset,
-                                                           int exists, bool sweeps) {
-  constexpr int kPanels = (COLUMNS + kPanelColumns - 1) / kPanelColumns;
-  const Tensor& tensor = V::copied(args, operand);
-  const bool boxed = args.mapped >> operand & 1;
-  // Of several heads each has a panel, and a lane copies columns of one.
-  const int own = HEADS > 1 ? lane % (COLUMNS / 8) / 8 : 0;
-  PanelCopy<Element, V::kChunk, COLUMNS> copy(tensor, sequence, firstHead + own,
-                                              column - own * kPanelColumns, lane, exists);
-#pragma unroll 1
-  for (int round = 0; round < segment.rounds(); ++round) {
-    int stage = round % V::kStages, firstToken = segment.chunk(round) * V::kChunk;
-    char* tile = shared + stage * V::kStageBytes + offset;
-    empty(stage).wait(~(round / V::kStages) & 1);
-    if (round < segment.swept && !sweeps) {
-      full(stage).arrive();
-    } else if (boxed && firstToken + V::kChunk <= sequence.tokens) {
-      if (lane == 0) {
-        full(stage).expect(kPanels * kPanel);
+/// How one warp copies an operand of HEADS heads, from column `column` on, of which `exists` are
+/// there, to byte `offset` of a stage; rows behind the last token become zeros. The copy engine
+/// takes whole chunks of tensors that have a map.
+template <class V> template <int COLUMNS, int HEADS> struct HopperScan<V>::StageCopy {
+  static constexpr int kPanels = (COLUMNS + kPanelColumns - 1) / kPanelColumns;
+
+  const HopperScan& scan;
+  const int operand, column, offset;
+  int heads[HEADS];  ///< Of the tensor, that are those of the block.
+  const bool sweeps, boxed;
+  const PanelCopy<Element, V::kChunk, COLUMNS> copy;
+
+  /// Of several heads each has a panel, and a lane copies columns of one.
+  __device__ __forceinline__ int own() const {
+    return HEADS > 1 ? scan.lane % (COLUMNS / 8) / 8 : 0;
+  }
+  __device__ __forceinline__ StageCopy(const HopperScan& scan, const Tensor& tensor, int operand,
+                                       int column, int offset, int exists, bool sweeps)
+      : scan(scan), operand(operand), column(column), offset(offset), sweeps(sweeps),
+        boxed(scan.args.mapped >> operand & 1),
+        copy(tensor, scan.sequence, scan.firstHead + own(), column - own() * kPanelColumns,
+             scan.lane, exists) {
+#pragma unroll
+    for (int i = 0; i < HEADS; ++i)
+      heads[i] = (scan.firstHead + i) / tensor.headGroup;
+  }
+
+  /// What a round needs of it; every lane arrives at the stage's barrier.
+  __device__ __forceinline__ void issue(int round) const {
+    int stage = round % V::kStages, firstToken = scan.segment.chunk(round) * V::kChunk;
+    char* tile = scan.shared + stage * V::kStageBytes + offset;
+    Barrier full = scan.full(stage);
+    if (round < scan.segment.swept && !sweeps) {
+      full.arrive();
+    } else if (boxed && firstToken + V::kChunk <= scan.sequence.tokens) {
+      if (scan.lane == 0) {
+        full.expect(kPanels * kPanel);
 #pragma unroll
         for (int i = 0; i < kPanels; ++i)
-          copyBox(args.maps[operand], tile + i * kPanel, full(stage),
-                  HEADS > 1 ? column : column + i * kPanelColumns, int(sequence.first) + firstToken,
-                  (firstHead + (HEADS > 1 ? i : 0)) / tensor.headGroup, sequence.batch);
-        full(stage).arrive(32);
+          copyBox(scan.args.maps[operand], tile + i * kPanel, full,
+                  HEADS > 1 ? column : column + i * kPanelColumns,
+                  int(scan.sequence.first) + firstToken, heads[HEADS > 1 ? i : 0],
+                  scan.sequence.batch);
+        full.arrive(32);
       }
     } else {
-      copy.issue(tile, firstToken, sequence.tokens - firstToken, full(stage));
+      copy.issue(tile, firstToken, scan.sequence.tokens - firstToken, full);
     }
   }
+};
+
+template <class V>
+template <bool KEYS>
+__device__ __forceinline__ void HopperScan<V>::copyQueries() {
+  const StageCopy<V::kK, 1> queries(*this, V::copied(args, 0), 0, 0, 0, V::kK, false);
+  const StageCopy<V::kK, 1> keys(*this, V::copied(args, 1), 1, 0, kKeyTile, V::kK, true);
+  eachRound([&](int round) {
+    empty(round % V::kStages).wait(~(round / V::kStages) & 1);
+    queries.issue(round);
+    if constexpr (KEYS)
+      keys.issue(round);
+  });
+}
+
+template <class V> __device__ __forceinline__ void HopperScan<V>::copyKeys() {
+  const StageCopy<V::kK, 1> keys(*this, V::copied(args, 1), 1, 0, kKeyTile, V::kK, true);
+  eachRound([&](int round) {
+    empty(round % V::kStages).wait(~(round / V::kStages) & 1);
+    keys.issue(round);
+  });
+}
+
+template <class V> __device__ __forceinline__ void HopperScan<V>::copyValues() {
+  const int column = tile * V::kBlockV, exists = V::kV * kHeads - column;
+  const StageCopy<V::kBlockV, kHeads> values(*this, V::copied(args, 2), 2, column, 2 * kKeyTile,
+                                             exists, true);
+  const StageCopy<V::kBlockV, kHeads> gates(*this, V::copied(args, V::kOutputGate ? kGateMap : 2),
+                                            kGateMap, column, V::kOutputGateOffset, exists, false);
+  eachRound([&](int round) {
+    const int stage = round % V::kStages, parity = ~(round / V::kStages) & 1;
+    emptyOfValues(stage).wait(parity);
+    values.issue(round);
+    if constexpr (V::kOutputGate) {
+      empty(stage).wait(parity);
+      gates.issue(round);
+    }
+  });
 }
 
 template <class V>
@@ -78,25 +133,21 @@ HopperScan<V>::computeFactorsOf(typename V::Inputs (&inputs)[2], const typename 
   behind += total;
 }
 
-template <class V> __device__ __forceinline__ void HopperScan<V>::computeFactors() {
+template <class V> __device__ __forceinline__ void HopperScan<V>::computeFactors(int own) {
   // With every multiprocessor copying, memory answers after several chunks.
   constexpr int kAhead = V::kStages;
-  typename V::Inputs inputs[kAhead][kHeads][2];
-  typename V::Params params[kHeads];
-#pragma unroll
-  for (int own = 0; own < kHeads; ++own)
-    params[own].load(args, firstHead + own);
+  typename V::Inputs inputs[kAhead][2];
+  typename V::Params params;
+  params.load(args, firstHead + own);
   // The decay over the chunks that the sweep has seen, which are later ones.
-  float behind[kHeads] = {};
-  auto load = [&](typename V::Inputs(&to)[kHeads][2], int round) {
+  float behind = 0.0f;
+  auto load = [&](typename V::Inputs(&to)[2], int round) {
 #pragma unroll
-    for (int own = 0; own < kHeads; ++own)
-#pragma unroll
-      for (int i = 0; i < 2; ++i) {
-        int token = segment.chunk(round) * V::kChunk + lane * 2 + i;
-        to[own][i].load(args, sequence, firstHead + own, token,
-                        round < segment.rounds() && token < sequence.tokens);
-      }
+    for (int i = 0; i < 2; ++i) {
+      int token = segment.chunk(round) * V::kChunk + lane * 2 + i;
+      to[i].load(args, sequence, firstHead + own, token,
+                 round < segment.rounds() && token < sequence.tokens);
+    }
   };
 #pragma unroll
   for (int i = 0; i < kAhead; ++i)
@@ -109,9 +160,7 @@ template <class V> __device__ __forceinline__ void HopperScan<V>::computeFactors
       if (round >= segment.rounds())
         break;
       empty(stage).wait(~(round / V::kStages) & 1);
-#pragma unroll
-      for (int own = 0; own < kHeads; ++own)
-        computeFactorsOf(inputs[stage][own], params[own], round, stage, own, behind[own]);
+      computeFactorsOf(inputs[stage], params, round, stage, own, behind);
       arriveWarp(full(stage));
       // Behind the arrival, which would otherwise wait for what is loaded here.
       if (round + kAhead < segment.rounds())

@@ -7,44 +7,63 @@ HopperScan<V>::finishOutput(uint32 (&packed)[8][2], const float (&read)[8][4],
                             int group) const {
   const float* scalars = slots(stage, ownOf(group));
   const float* sums = HopperNormaliser<V>(shared).reads(buffer);
+  const char* gates = query(stage) + V::kOutputGateOffset + group * kPanel;
+  FragmentA gate;  // Of 16 tokens at a time: all find no room.
 #pragma unroll
-  for (int n = 0; n < 8; ++n)
+  for (int n = 0; n < 8; ++n) {
+    if constexpr (V::kOutputGate)
+      if (n % 2 == 0)
+        loadColumns(gate, gates, n / 2);
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       float y[2];
 #pragma unroll
       for (int e = 0; e < 2; ++e) {
         // The fragments of the values hold what the accumulators do.
-        Element x{uint16(values[n / 2].r[n % 2 * 2 + half] >> e * 16)};
+        auto element = [&](const FragmentA& from) {
+          return toFloat(Element{uint16(from.r[n % 2 * 2 + half] >> e * 16)});
+        };
         int token = n * 8 + lane % 4 * 2 + e;
-        y[e] = V::finish(args, scalars + token, toFloat(x), read[n][half * 2 + e],
-                         V::kNormaliser ? sums[token] : 0.0f);
+        y[e] = V::finish(args, scalars + token, V::kValuesInOutput ? element(values[n / 2]) : 0.0f,
+                         read[n][half * 2 + e], V::kNormaliser ? sums[token] : 0.0f,
+                         V::kOutputGate ? element(gate) : 0.0f);
       }
       packed[n][half] = pack<typename V::template Output<0>>(y[0], y[1]);
     }
+  }
 }
 
 template <class V>
 __device__ __forceinline__ void HopperScan<V>::writeOutput(const uint32 (&packed)[8][2], int chunk,
                                                            int group) const {
-  const int firstToken = chunk * V::kChunk;
-  const bool boxed = (args.mapped >> kOutputMap & 1) && firstToken + V::kChunk <= sequence.tokens;
-  const bool stores = warp == 0 && lane == 0;
   char* room = shared + V::kOutputOffset + group * kPanel;
-  if (stores)
+  if (warp == 0 && lane == 0)
     waitBoxesRead<0>();
   syncWarpgroup(kOutputBarrier + group);
+  stageOutput(room, packed);
+  if (outputByEngine(chunk))
+    fenceAsyncProxy();
+  syncWarpgroup(kOutputBarrier + group);
+  storeOutput(room, chunk, group);
+}
+
+template <class V>
+__device__ __forceinline__ void HopperScan<V>::stageOutput(char* room,
+                                                           const uint32 (&packed)[8][2]) const {
 #pragma unroll
   for (int n = 0; n < 8; n += 2)
     storeMatrix4Transposed(room +
                                panelOffset((n + lane / 16) * 8 + lane % 8, warp * 2 + lane / 8 % 2),
                            packed[n][0], packed[n][1], packed[n + 1][0], packed[n + 1][1]);
-  if (boxed)
-    fenceAsyncProxy();
-  syncWarpgroup(kOutputBarrier + group);
-  if (!boxed) {
+}
+
+template <class V>
+__device__ __forceinline__ void HopperScan<V>::storeOutput(const char* room, int chunk,
+                                                           int group) const {
+  const int firstToken = chunk * V::kChunk;
+  if (!outputByEngine(chunk)) {
     writeRows(room, firstToken, group);
-  } else if (stores) {
+  } else if (warp == 0 && lane == 0) {
     storeBox(args.maps[kOutputMap], room, columnOf(group), int(sequence.first) + firstToken,
              headOf(group), sequence.batch);
     commitBoxes();

@@ -29,6 +29,47 @@ __device__ __forceinline__ void HopperScan<V>::sweepTiles(HopperNormaliser<V>& n
   }
 }
 
+template <class V>
+__device__ __forceinline__ void HopperScan<V>::storeScores(char* tile,
+                                                           const float (&score)[8][4]) const {
+#pragma unroll
+  for (int n = 0; n < 8; n += 2)
+    storeMatrix4(tile + panelOffset(warp * 16 + lane % 16, n + lane / 16),
+                 pack<Element>(score[n][0], score[n][1]), pack<Element>(score[n][2], score[n][3]),
+                 pack<Element>(score[n + 1][0], score[n + 1][1]),
+                 pack<Element>(score[n + 1][2], score[n + 1][3]));
+}
+
+template <class V>
+__device__ __forceinline__ void HopperScan<V>::scoreEarlier(int stage, int earlier, int buffer) {
+  const int row = warp * 16 + lane / 4, column = lane % 4 * 2;
+  const uint32 q = sharedAddress(query(stage)), k = sharedAddress(key(earlier));
+  float sum[8][4];
+  wgmmaFence();
+#pragma unroll
+  for (int step = 0; step < V::kK / 16; ++step) {
+    int offset = step / 4 * kPanel + step % 4 * 32;
+    wgmma(Element{}, sum, panelDescriptor(q + offset), panelDescriptor(k + offset), step > 0);
+  }
+  wgmmaCommit();
+  wgmmaWait<0>();
+#pragma unroll
+  for (int own = 0; own < kHeads; ++own) {
+    const Factors<V::kChunk>&later = factors(stage, own), &before = factors(earlier, own);
+    const float upper = later.entry[row], lower = later.entry[row + 8];
+    float score[8][4];
+#pragma unroll
+    for (int n = 0; n < 8; ++n) {
+      float2 exit = *reinterpret_cast<const float2*>(before.exit + n * 8 + column);
+#pragma unroll
+      for (int e = 0; e < 4; ++e)
+        score[n][e] = sum[n][e] * (e / 2 ? lower : upper) * (e % 2 ? exit.y : exit.x);
+    }
+    storeScores(scores(buffer, own, 1), score);
+  }
+  arriveWarp(empty(earlier));
+}
+
 template <class V> __device__ __forceinline__ void HopperScan<V>::computeScores() {
   int row = warp * 16 + lane / 4, column = lane % 4 * 2;
   HopperNormaliser<V> normaliser(shared);
@@ -39,13 +80,19 @@ template <class V> __device__ __forceinline__ void HopperScan<V>::computeScores(
 #pragma unroll 1
   for (int walked = 0; walked < segment.chunks; ++walked) {
     int round = segment.swept + walked, stage = round % V::kStages;
-    int buffer = walked % kScoreBuffers;
+    int which = walked % kTogether, buffer = walked / kTogether % V::kScoreBuffers;
+    auto consume = [&] {
+      if (which == 0)
+        consumed(buffer).wait(~(walked / kTogether / V::kScoreBuffers) & 1);
+    };
     full(stage).wait(round / V::kStages & 1);
     if constexpr (V::kRowProgram)
       mapRows(segment.chunk(round), stage);
     else if (!byEngine(round))
       fenceAsyncProxy();
     uint32 q = sharedAddress(query(stage)), k = sharedAddress(key(stage));
+    if (which > 0)
+      scoreEarlier(stage, (round - 1) % V::kStages, buffer);
     float sum[8][4];
     wgmmaFence();
 #pragma unroll
@@ -68,13 +115,14 @@ template <class V> __device__ __forceinline__ void HopperScan<V>::computeScores(
       }
     };
     load(0);
-    consumed(buffer).wait(~(walked / kScoreBuffers) & 1);
+    consume();
     wgmmaWait<0>();
 #pragma unroll
     for (int own = 0; own < kHeads; ++own) {
       if (own > 0)
         load(own);
-      if (own + 1 == kHeads)
+      // The later chunk of two still needs the earlier one's keys.
+      if (own + 1 == kHeads && which + 1 == kTogether)
         arriveWarp(empty(stage));
       float score[8][4];
 #pragma unroll
@@ -93,17 +141,11 @@ template <class V> __device__ __forceinline__ void HopperScan<V>::computeScores(
         }
       }
       if constexpr (V::kNormaliser)
-        normaliser.finish(score, buffer);
-#pragma unroll
-      for (int n = 0; n < 8; n += 2)
-        storeMatrix4(scores(buffer, own) + panelOffset(warp * 16 + lane % 16, n + lane / 16),
-                     pack<Element>(score[n][0], score[n][1]),
-                     pack<Element>(score[n][2], score[n][3]),
-                     pack<Element>(score[n + 1][0], score[n + 1][1]),
-                     pack<Element>(score[n + 1][2], score[n + 1][3]));
+        normaliser.finish(score, kTogether > 1 ? which : buffer);
+      storeScores(scores(buffer, own, which * 2), score);
     }
     fenceAsyncProxy();
-    arriveWarp(scored(buffer));
+    arriveWarp(scored(buffer, which));
   }
   if constexpr (V::kNormaliser) {
     if (!segment.last())

@@ -13,12 +13,15 @@ struct Segment {
   int swept;          ///< Rounds of the sweep.
   int turn;           ///< Of a walk from the last chunk to the first: that chunk; else -1.
 
-  __device__ __forceinline__ Segment(int index, int count, int total, bool reverse = false)
+  /// Of a sequence of `total` chunks, in whole groups of `together`; the last group may reach
+  /// behind its end, but for a walk in reverse, which takes chunks alone.
+  __device__ __forceinline__ Segment(int index, int count, int total, int together = 1,
+                                     bool reverse = false)
       : index(index), count(count), turn(reverse ? total - 1 : -1) {
     // All of one length: the last, which does not sweep, waits for the sweeps of the others.
-    int part = (total + count - 1) / count;
-    first = min(index * part, total);
-    chunks = min(part, total - first);
+    int groups = (total + together - 1) / together, part = (groups + count - 1) / count;
+    first = min(index * part, groups) * together;
+    chunks = min(part, groups - first / together) * together;
     swept = last() ? 0 : chunks;
   }
 

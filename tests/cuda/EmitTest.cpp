@@ -172,8 +172,17 @@ TEST(Emit, RefusesWhatTheFormForHopperDoesNotTake) {
   EXPECT_EQ(of("retnet", signatureOf(plan, 144, 128), {64, 64, 128, 2, 1, 1, Form::sm90a}),
             "scan of 'retnet' with tile c64 b64 v128 s2 k1 x1 sm_90a: blockV must be 64 in the "
             "form for sm_90a where K is over 128");
+  const Tile twice{128, 64, 64, 3, 1, 1, Form::sm90a};
+  EXPECT_EQ(of("retnet", signatureOf(plan, 144, 128), twice),
+            "scan of 'retnet' with tile c128 b64 v64 s3 k1 x1 sm_90a: chunk must be 64 in the form "
+            "for sm_90a where K is over 128");
+  EXPECT_EQ(
+      of("gla", signatureOf(gla, 128, 128), twice),
+      "scan of 'gla' with tile c128 b64 v64 s3 k1 x1 sm_90a: chunk must be 64 in the form for "
+      "sm_90a with a decay of every channel");
   for (auto [tile, why] : std::initializer_list<std::pair<Tile, const char*>>{
-           {{32, 64, 64, 3, 1, 1, Form::sm90a}, "chunk and block must be 64"},
+           {{32, 64, 64, 3, 1, 1, Form::sm90a}, "chunk must be 64 or 128"},
+           {{128, 128, 64, 3, 1, 1, Form::sm90a}, "block must be 64"},
            {{64, 64, 32, 3, 1, 1, Form::sm90a}, "blockV must be 64 or 128"},
            {{64, 64, 64, 1, 1, 1, Form::sm90a}, "stages must be 2 to 4"}})
     EXPECT_EQ(of("retnet", signature, tile), "scan of 'retnet' with tile " + toString(tile) + ": " +
@@ -190,9 +199,57 @@ TEST(Emit, RefusesWhatTheFormForHopperDoesNotTake) {
   EXPECT_EQ(of("retnet", signature),
             words("retnet", "in the form for sm_90a the output is over V, in bf16 or f16"));
   plan = libraryPlan("mamba2_gated");
-  EXPECT_EQ(of("mamba2_gated", signatureOf(plan, 128, 64)),
-            words("mamba2_gated", "in the form for sm_90a the output is made of the read, the "
-                                  "values and scalars of the token"));
+  signature = signatureOf(plan, 128, 64);
+  for (size_t i = 0; i < plan.operands.size(); ++i)
+    if (plan.operands[i].name == "z")
+      signature.dtypes[i] = DType::f32;
+  const char* made = "in the form for sm_90a the output is made of the read, the values, one more "
+                     "input over V of the type of the tensor cores and scalars of the token";
+  EXPECT_EQ(of("mamba2_gated", signature), words("mamba2_gated", made));
+  plan = planOf(R"(variant two_gates(K, V) {
+    input  q[K], k[K], v[V], y[V], z[V]
+    state  S[K, V]
+    S <- S + k * v
+    output o[V] = (q @ S) * y + z
+  })",
+                "two_gates");
+  EXPECT_EQ(refusal(plan, Family::scan, signatureOf(plan, 128, 64), kHopperTile),
+            words("two_gates", made));
+  plan = planOf(R"(variant decayed(K, V) {
+    input  q[K], k[K], v[V], z[V]
+    input  g[K] in log
+    state  S[K, V]
+    S <- exp(g) * S + k * v
+    output o[V] = (q @ S) * z
+  })",
+                "decayed");
+  EXPECT_EQ(refusal(plan, Family::scan, signatureOf(plan, 128, 64), kHopperTile),
+            words("decayed", "in the form for sm_90a with a decay of every channel the output is "
+                             "made of the read, the values and scalars of the token"));
+}
+
+TEST(Emit, TheFormForHopperBringsWhatGatesTheOutput) {
+  Plan plan = libraryPlan("mamba2_gated");
+  KernelSource kernel = emit(plan, Family::scan, signatureOf(plan, 128, 64), kHopperTile);
+  EXPECT_NE(kernel.text.find("kOutputGate = true"), std::string::npos);
+  ASSERT_EQ(kernel.copies.size(), 5u);
+  EXPECT_EQ(plan.operands[kernel.tensors[kernel.copies[4].tensor].operand].name, "z");
+  plan = libraryPlan("mamba2");
+  kernel = emit(plan, Family::scan, signatureOf(plan, 128, 64), kHopperTile);
+  EXPECT_EQ(kernel.copies.size(), 4u);
+}
+
+TEST(Emit, TheFormForHopperTakesTwoChunksAtOnce) {
+  Plan plan = libraryPlan("retnet");
+  auto of = [&](int chunk, int stages) {
+    return emit(plan, Family::scan, signatureOf(plan, 128, 128),
+                {chunk, 64, 128, stages, 1, 1, Form::sm90a});
+  };
+  const KernelSource kernel = of(128, 4);
+  EXPECT_NE(kernel.text.find("kTogether = 2"), std::string::npos);
+  EXPECT_EQ(kernel.segmenting.chunk, 128);
+  EXPECT_LE(kernel.sharedBytes, 227u * 1024) << "four stages, as outputs take the place of values";
+  EXPECT_GT(of(64, 4).sharedBytes, 227u * 1024);
 }
 
 TEST(Emit, TheFormForHopperMapsRowsInPlace) {

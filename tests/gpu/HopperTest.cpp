@@ -48,6 +48,15 @@ constexpr const char* gatedText = R"(variant gated_maps(K, V) {
   output o[V] = l2norm(q * w) @ S
 })";
 
+/// Values that are mapped, and are in the output as they were.
+constexpr const char* outputGateName = "output_gate";
+constexpr const char* outputGateText = R"(variant output_gate(K, V) {
+  input  q[K], k[K], v[V], g in log
+  state  S[K, V]
+  S <- exp(g) * S + k * tanh(v)
+  output o[V] = (q @ S) * silu(v)
+})";
+
 class Hopper : public GpuTest, public testing::WithParamInterface<const char*> {
 protected:
   void SetUp() override {
@@ -60,15 +69,22 @@ protected:
     addVariant(beforeName, beforeText);
     addVariant(gatedName, gatedText);
     addVariant(normalisedName, normalisedText);
+    addVariant(outputGateName, outputGateText);
   }
 
-  /// A case for every blockV and number of stages, changed by `change`.
+  /// A case for every chunk, blockV and number of stages, changed by `change`.
   template <typename Change> void expectAll(const Change& change) const {
+    const bool gates = variantNamed(GetParam()).plan.scan->decay == DecayKind::vector;
+    // It takes the shared memory of a stage.
+    const bool outputGate =
+        GetParam() == std::string("mamba2_gated") || GetParam() == std::string(outputGateName);
     std::vector<Case> cases;
     for (int blockV : {64, 128})
-      for (int stages : {2, 3}) {
+      for (auto [chunk, stages] : {std::pair{64, 2}, {64, 3}, {128, 2}, {128, 4}}) {
+        if ((chunk > 64 && gates) || (outputGate && blockV > 64 && stages > 2))
+          continue;
         Case one{.variant = GetParam(), .K = 128, .V = 128, .shape = {2, 150, 4}};
-        one.tile = Tile{64, 64, blockV, stages, 1, 1, Form::sm90a, 1};
+        one.tile = Tile{chunk, 64, blockV, stages, 1, 1, Form::sm90a, 1};
         change(cases, one);
       }
     expectRight(cases);
@@ -111,7 +127,7 @@ TEST_P(Hopper, Dims) {
                           {192, 192},
                           {64, 256},
                           {256, 256}})
-        if (K > (gates ? 192 : 256))
+        if (K > (gates ? 192 : 256) || (K > 128 && one.tile->chunk > 64))
           continue;
         else if (K > 128 ? one.tile->blockV == 64 && one.tile->stages == 2
                          : one.tile->blockV == 64 || V > 64) {
@@ -147,7 +163,7 @@ TEST_P(Hopper, StridesAndAlignment) {
 }
 
 TEST_P(Hopper, GroupedHeads) {
-  const bool mamba = GetParam() == std::string("mamba2");
+  const bool mamba = std::string(GetParam()).starts_with("mamba2");
   expectAll([&](std::vector<Case>& cases, Case one) {
     for (int heads : {1, 2}) {
       one.how.heads = {{mamba ? "C" : "q", heads}, {mamba ? "B" : "k", heads}};
@@ -222,7 +238,7 @@ TEST_P(Hopper, SegmentsUpdateStatesInPlace) {
 }
 
 TEST_P(Hopper, SegmentsOfGroupedHeadsAndOtherDims) {
-  const bool mamba = GetParam() == std::string("mamba2");
+  const bool mamba = std::string(GetParam()).starts_with("mamba2");
   expectInSegments([&](std::vector<Case>& cases, Case one) {
     one.shape = {2, 400, 4};
     one.placement.layout = Layout::bhtd;
@@ -244,9 +260,11 @@ TEST_P(Hopper, SegmentsOfMoreHeadsThanMultiprocessors) {
 class HopperPairs : public Hopper {};
 
 TEST_P(HopperPairs, OfHeads) {
-  const bool mamba = GetParam() == std::string("mamba2");
+  const bool mamba = std::string(GetParam()).starts_with("mamba2");
   std::vector<Case> cases;
-  for (int stages : {2, 3})
+  const bool outputGate = GetParam() == std::string("mamba2_gated");
+  for (auto [chunk, stages] :
+       {std::pair{64, 2}, {64, outputGate ? 2 : 3}, {128, outputGate ? 2 : 3}})
     for (int segments : {1, 3})
       for (int K : {64, 128})
         for (Layout layout : {Layout::bthd, Layout::bhtd})
@@ -258,7 +276,7 @@ TEST_P(HopperPairs, OfHeads) {
               one.placement.layout = layout;
               one.placement.gap = heads == 1 ? 3 : 0;
               one.pairedHeads = true;
-              one.tile = Tile{64, 64, 128, stages, 1, 1, Form::sm90a, segments};
+              one.tile = Tile{chunk, 64, 128, stages, 1, 1, Form::sm90a, segments};
               cases.push_back(one);
             }
   expectRight(cases);
@@ -266,12 +284,14 @@ TEST_P(HopperPairs, OfHeads) {
 
 INSTANTIATE_TEST_SUITE_P(Gpu, Hopper,
                          testing::Values("retnet", "simple_gla", "mamba2", plainName,
-                                         "linear_attention", "lightning", normalisedName, "gla",
-                                         beforeName, gatedName),
+                                         "linear_attention", "lightning", normalisedName,
+                                         "mamba2_gated", outputGateName, "gla", beforeName,
+                                         gatedName),
                          [](const auto& info) { return std::string(info.param); });
 
 INSTANTIATE_TEST_SUITE_P(Gpu, HopperPairs,
-                         testing::Values("retnet", "simple_gla", "mamba2", plainName),
+                         testing::Values("retnet", "simple_gla", "mamba2", "mamba2_gated",
+                                         plainName),
                          [](const auto& info) { return std::string(info.param); });
 
 }  // namespace
