@@ -90,7 +90,7 @@ private:
     const auto partOf = [&](VariantOp part) {
       run(part, [](mlir::OpPassManager& passes) { passes.addPass(createSimplify()); });
       CompiledVariant::Part result;
-      result.plan = planVariant(part);
+      result.plan = planPart(part);
       result.form = formOf(part);
       return result;
     };

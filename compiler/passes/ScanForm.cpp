@@ -8,7 +8,8 @@ namespace {
 
 class ScanFinder {
 public:
-  explicit ScanFinder(Plan& plan) : plan(plan), fromState(plan.nodes.size(), false) {
+  ScanFinder(Plan& plan, bool isPart)
+      : plan(plan), isPart(isPart), fromState(plan.nodes.size(), false) {
     for (std::size_t at = 0; at < plan.nodes.size(); ++at) {
       const Node& node = plan.nodes[at];
       fromState[at] =
@@ -121,11 +122,12 @@ private:
            (isExp(node.args[1]) && fromState[node.args[0]]);
   }
 
-  /// Whether an output is a sum over the columns: of a row, or of the product of two.
+  /// Whether an output is a sum over the columns, which only parts of a gradient put out: of a row,
+  /// or of the product of two.
   bool isSum(const Operand& operand) const {
     const Node& node = plan.nodes[operand.value];
     const bool sums = node.kind == Node::Kind::sum || node.kind == Node::Kind::contract;
-    return operand.dims.empty() && sums && node.name == form.valueDim;
+    return isPart && operand.dims.empty() && sums && node.name == form.valueDim;
   }
 
   void requirePlain(int node, const std::string& what) const {
@@ -258,15 +260,16 @@ private:
   }
 
   Plan& plan;
+  const bool isPart;
   ScanForm form;
   std::vector<bool> fromState;
 };
 
 }  // namespace
 
-std::optional<ScanForm> findScanForm(Plan& plan, NoScan& why) {
+std::optional<ScanForm> findScanForm(Plan& plan, bool isPart, NoScan& why) {
   try {
-    return ScanFinder(plan).run();
+    return ScanFinder(plan, isPart).run();
   } catch (const NoScan& no) {
     why = no;
     return std::nullopt;
