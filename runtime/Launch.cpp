@@ -50,7 +50,8 @@ Binder::Binder(const Plan& plan, const KernelSource& source, const Signature& gi
       sharedBytes(unsigned(source.sharedBytes)), tiles(source.tilesPerHead),
       headsOfBlock(source.headsOfBlock),
       multiprocessors(multiprocessors ? multiprocessors : multiprocessorsOf(source)),
-      segmenting(source.segmenting), copies(source.copies), tokenBytes(source.tokenBytes) {
+      segmenting(source.segmenting), copies(source.copies), tokenBytes(source.tokenBytes),
+      replay(source.replay) {
   const Signature signature = completed(plan, given);
   for (const KernelSource::Slot& slot : source.tensors) {
     expected.push_back(binding::slotOf(plan, slot, signature));
@@ -91,6 +92,14 @@ LaunchPlan Binder::bind(std::span<const TensorView> given, std::span<const float
   if (tokenBytes > 0) {
     const std::int64_t rows = sizes.isPacked ? sizes.tokens : sizes.batch * sizes.tokens;
     plan.workspaceBytes = workspaceHead + tokenBytes * std::size_t(sizes.heads * tiles * rows);
+  }
+  if (replay.span > 0) {
+    // Of every sequence one more than it has in full; see templates/kernels/general.cuh.
+    const std::int64_t spans = sizes.isPacked ? sizes.tokens / replay.span + sizes.batch
+                                              : sizes.batch * (sizes.tokens / replay.span + 1);
+    plan.workspaceBytes = workspaceHead +
+                          replay.checkpointBytes * std::size_t(sizes.heads * tiles * spans) +
+                          replay.roomBytes * plan.grid;
   }
   plan.grid *= unsigned(segments);
   plan.threads = threads;
@@ -147,20 +156,24 @@ LaunchPlan Binder::bind(const Call& call) const {
   return plan;
 }
 
-void LaunchPlan::useWorkspace(const Workspace& workspace) {
-  if (workspaceBytes == 0)
-    return;
+void checkWorkspace(const Workspace& workspace, std::size_t bytes, int device) {
   auto fail = [](const std::string& rule) { throw ArgumentError("the workspace " + rule); };
   if (!workspace.data)
-    fail("is null; this launch needs " + std::to_string(workspaceBytes) + " bytes");
-  if (workspace.bytes < workspaceBytes)
+    fail("is null; this launch needs " + std::to_string(bytes) + " bytes");
+  if (workspace.bytes < bytes)
     fail("has " + std::to_string(workspace.bytes) + " bytes; this launch needs " +
-         std::to_string(workspaceBytes));
+         std::to_string(bytes));
   if (reinterpret_cast<std::uintptr_t>(workspace.data) % workspaceAlignment)
     fail("is not aligned to " + std::to_string(workspaceAlignment) + " bytes");
   if (workspace.device != device)
     fail("is on GPU " + std::to_string(workspace.device) + "; the tensors are on GPU " +
          std::to_string(device));
+}
+
+void LaunchPlan::useWorkspace(const Workspace& workspace) {
+  if (workspaceBytes == 0)
+    return;
+  checkWorkspace(workspace, workspaceBytes, device);
   std::memcpy(argument.data() + offsetof(KernelSizes, workspace),
               static_cast<const void*>(&workspace.data), sizeof(workspace.data));
   hasWorkspace = true;

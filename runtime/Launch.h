@@ -67,6 +67,10 @@ struct Workspace {
   int device = 0;
 };
 
+/// Throws ArgumentError where a workspace is too small for `bytes`, not aligned to 256 bytes or on
+/// another GPU than `device`, that of the tensors.
+void checkWorkspace(const Workspace& workspace, std::size_t bytes, int device);
+
 /// The arguments of one call by the names that the spec gives them. For callers that count
 /// microseconds, Binder::bind takes the same in the order of its slots.
 struct Call {
@@ -152,6 +156,7 @@ private:
   Segmenting segmenting;
   std::vector<BoxCopy> copies;
   std::size_t tokenBytes;
+  Replay replay;
 };
 
 /// Binds one call once.

@@ -18,29 +18,27 @@ void launch(cuda::Function function, const LaunchPlan& plan, cuda::StreamHandle 
                             std::to_string(plan.sharedBytes) + " bytes of shared memory");
 }
 
-PreparedKernel::PreparedKernel(Kernels& kernels, const Plan& plan, const KernelSource& source,
-                               const Signature& signature, int device)
-    : bound(plan, source, signature, deviceInfo(device).limits.multiprocessors), device(device),
-      sharedBytes(source.sharedBytes) {
+LoadedKernel::LoadedKernel(Kernels& kernels, const KernelSource& source, int device)
+    : gpu(device), sharedBytes(source.sharedBytes) {
   std::string arch = deviceInfo(device).limits.arch;
-  fetched = kernels.get(source, arch);
+  own = kernels.get(source, arch);
   cuda::ContextScope scope(device);
   cuda::Function function;
   try {
-    function = loadedFunction(*fetched.kernel, sharedBytes);
+    function = loadedFunction(*own.kernel, sharedBytes);
   } catch (const LoadError& error) {
-    if (!fetched.hit())
+    if (!own.hit())
       throw;
-    logOnce(LogLevel::warn, "refused " + fetched.kernel->key,
+    logOnce(LogLevel::warn, "refused " + own.kernel->key,
             std::string(error.what()) + "; it came from the cache, compiling again");
-    fetched = kernels.recompile(source, arch);
-    function = loadedFunction(*fetched.kernel, sharedBytes);
+    own = kernels.recompile(source, arch);
+    function = loadedFunction(*own.kernel, sharedBytes);
   }
   functions.emplace_back(scope.id(), function);
 }
 
-cuda::Function PreparedKernel::functionFor(unsigned long long context,
-                                           cuda::StreamHandle stream) const {
+cuda::Function LoadedKernel::functionFor(unsigned long long context,
+                                         cuda::StreamHandle stream) const {
   std::lock_guard lock(mutex);
   for (auto [known, function] : functions)
     if (known == context)
@@ -48,26 +46,35 @@ cuda::Function PreparedKernel::functionFor(unsigned long long context,
   int status = cuda::captureNone;
   cuda::check(cuda::api().streamIsCapturing(stream, &status), "whether the stream is capturing");
   if (status != cuda::captureNone)
-    throw Error("kernel " + fetched.kernel->entry +
+    throw Error("kernel " + own.kernel->entry +
                 " is not loaded in this context, and the stream is capturing a graph; prepare it "
                 "in this context before the capture begins");
-  functions.emplace_back(context, loadedFunction(*fetched.kernel, sharedBytes));
+  functions.emplace_back(context, loadedFunction(*own.kernel, sharedBytes));
   return functions.back().second;
 }
 
-void PreparedKernel::launch(const LaunchPlan& plan, cuda::StreamHandle stream) const {
+void LoadedKernel::launch(const LaunchPlan& plan, cuda::StreamHandle stream) const {
   if (plan.grid == 0)
     return;
-  if (plan.device != device)
+  if (plan.device != gpu)
     throw ArgumentError("the tensors are on GPU " + std::to_string(plan.device) + "; kernel " +
-                        fetched.kernel->entry + " was prepared for GPU " + std::to_string(device));
+                        own.kernel->entry + " was prepared for GPU " + std::to_string(gpu));
   if (plan.workspaceBytes && !plan.hasWorkspace)
-    throw ArgumentError("kernel " + fetched.kernel->entry + " needs a workspace of " +
+    throw ArgumentError("kernel " + own.kernel->entry + " needs a workspace of " +
                         std::to_string(plan.workspaceBytes) +
                         " bytes for this launch; LaunchPlan::workspaceBytes says how many, "
                         "LaunchPlan::useWorkspace or Call::workspace passes it");
-  cuda::ContextScope scope(device);
+  cuda::ContextScope scope(gpu);
   lathe::launch(functionFor(scope.id(), stream), plan, stream);
+}
+
+PreparedKernel::PreparedKernel(Kernels& kernels, const Plan& plan, const KernelSource& source,
+                               const Signature& signature, int device)
+    : bound(plan, source, signature, deviceInfo(device).limits.multiprocessors),
+      loaded(kernels, source, device) {}
+
+void PreparedKernel::launch(const LaunchPlan& plan, cuda::StreamHandle stream) const {
+  loaded.launch(plan, stream);
 }
 
 void PreparedKernel::launch(std::span<const TensorView> arguments, std::span<const float> constants,

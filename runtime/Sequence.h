@@ -9,7 +9,7 @@ namespace lathe {
 /// A bound call of a sequence: what each step launches, and what has to be zero before.
 struct SequenceLaunch {
   struct Step {
-    std::size_t kernel;  ///< Which of the sequence's kernels.
+    const LoadedKernel* kernel;
     LaunchPlan plan;
   };
   struct Zero {
@@ -41,7 +41,7 @@ public:
   void launch(const SequenceLaunch& bound, cuda::StreamHandle stream) const;
   void launch(const Call& call, cuda::StreamHandle stream) const { launch(bind(call), stream); }
 
-  /// Those of the steps, and behind them those of the sums.
+  /// Those of the kernel steps, in their order.
   const std::vector<std::unique_ptr<PreparedKernel>>& kernels() const;
 
 private:

@@ -10,9 +10,9 @@ namespace lathe {
 
 namespace {
 
-HostResult interpretAlone(const CompiledVariant& variant, const std::map<std::string, int>& dims,
-                          const HostCall& call, const std::map<std::string, float>& constants,
-                          int chunk) {
+template <typename Run>
+HostResult runAlone(const std::map<std::string, int>& dims, const HostCall& call,
+                    const std::map<std::string, float>& constants, const Run& run) {
   Arguments arguments;
   arguments.dims = dims;
   for (const auto* tensors : {&call.tensors, &call.initial})
@@ -20,7 +20,7 @@ HostResult interpretAlone(const CompiledVariant& variant, const std::map<std::st
       arguments.inputs[name] = {tensor.shape, tensor.data};
   arguments.constants.insert(constants.begin(), constants.end());
   const int threads = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
-  Results results = interpret(variant, arguments, chunk, threads);
+  Results results = run(arguments, threads);
   HostResult result;
   for (auto& [name, tensor] : results.outputs)
     result.outputs[name] = {std::move(tensor.shape), std::move(tensor.data)};
@@ -35,7 +35,9 @@ HostResult interpretCall(const CompiledVariant& variant, const std::map<std::str
                          const Shape& shape, const HostCall& call,
                          const std::map<std::string, float>& constants, int chunk) {
   return runSequences(variant.plan, dims, shape, call, [&](const HostCall& own) {
-    return interpretAlone(variant, dims, own, constants, chunk);
+    return runAlone(dims, own, constants, [&](const Arguments& arguments, int threads) {
+      return interpret(variant, arguments, chunk, threads);
+    });
   });
 }
 
@@ -43,6 +45,18 @@ Oracle oracleOf(const CompiledVariant& variant) {
   auto kept = std::make_shared<const CompiledVariant>(variant);
   return [kept](const Plan&, const Signature& signature, const Shape& shape, const HostCall& call) {
     return interpretCall(*kept, signature.dims, shape, call, {}, 0);
+  };
+}
+
+Oracle adjointOracleOf(const CompiledVariant& variant) {
+  auto kept = std::make_shared<const reference::Program>(variant.gradient.program);
+  return [kept](const Plan& plan, const Signature& signature, const Shape& shape,
+                const HostCall& call) {
+    return runSequences(plan, signature.dims, shape, call, [&](const HostCall& own) {
+      return runAlone(signature.dims, own, {}, [&](const Arguments& arguments, int threads) {
+        return reference::interpret(*kept, arguments, 0, threads);
+      });
+    });
   };
 }
 

@@ -16,4 +16,7 @@ HostResult interpretCall(const CompiledVariant& variant, const std::map<std::str
 /// Holds a copy of the variant.
 Oracle oracleOf(const CompiledVariant& variant);
 
+/// Of CompiledVariant::backward: the adjoint program, whose outputs are gradients.
+Oracle adjointOracleOf(const CompiledVariant& variant);
+
 }  // namespace lathe

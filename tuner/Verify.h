@@ -11,7 +11,8 @@ namespace lathe {
 
 /// The largest RMS(found - expected) / RMS(expected) of an output or state that counts as right:
 /// 0.001 where tensor cores take fp32 inputs (as tf32) and the tensor is fp32, 0.005 for bf16 under
-/// a decay of every channel, 0.004 otherwise.
+/// a decay of every channel, 0.004 otherwise. Of gradients ("d.x") 0.02 for those of params,
+/// consts, log-decays and scalars, 0.008 for others; 0.002 where all is fp32.
 double tolerance(const Plan& plan, const Signature& signature, const std::string& tensor);
 
 struct Verdict {
@@ -20,6 +21,7 @@ struct Verdict {
   std::string reason;  ///< Of a failure: the tensor, its ratio and its limit.
 };
 
+/// Tensors of which nothing is left but what fp32 may lose, numbers below 1e-30, count as equal.
 Verdict judge(const Plan& plan, const Signature& signature, const HostResult& found,
               const HostResult& expected);
 

@@ -92,7 +92,7 @@ std::string entryName(const Plan& plan, Family family) {
   return std::string("lathe_") + name(family) + "_" + plan.variant;
 }
 
-static void appendTemplate(Text& text, const std::string& path) {
+void appendTemplate(Text& text, const std::string& path) {
   for (const Template* entry = kTemplates; entry->path; ++entry)
     if (path == entry->path) {
       text.line("#line 1 \"", path, "\"");

@@ -25,7 +25,52 @@ static std::string spreadOf(const Graph& graph) {
 
 GeneralKernel::GeneralKernel(const Plan& plan, const Signature& signature, const Tile& tile)
     : plan(plan), signature(signature), tile(tile), graph(plan), spread(spreadOf(graph)),
-      tensors(tensorSlots(plan)), constants(constantOperands(plan)) {}
+      tensors(tensorSlots(plan)), constants(constantOperands(plan)), sweeps(sweepsOf(graph)) {
+  findRecord();
+  findCarriers();
+}
+
+void GeneralKernel::findRecord() {
+  if (std::any_of(sweeps.begin(), sweeps.end(),
+                  [](const GraphSweep& sweep) { return !sweep.kept.empty(); }))
+    span = tile.chunk;
+  for (const GraphSweep& sweep : sweeps) {
+    const Items items(graph, sweep, spread);
+    for (const auto& [dims, column] : items.allColumns())
+      recordColumns[dims] = column;
+  }
+  for (GraphSweep& sweep : sweeps) {
+    for (int value : sweep.kept) {
+      record[value] = recordSize;
+      recordSize += (held(graph.values[value].dims) + 3) / 4 * 4;
+    }
+    if (!span || sweep.kept.empty())
+      continue;
+    for (int state : sweep.states) {
+      checkpoint[state] = checkpointSize;
+      checkpointSize += (held(plan.operands[state].dims) + 3) / 4 * 4;
+    }
+  }
+}
+
+void GeneralKernel::findCarriers() {
+  for (auto [state, value] : graph.carried)
+    if (plan.operands[state].dims.size() < 2)
+      carriers[value] = carried.take(sizeof(float) * (tile.block + 1) * pitch(value));
+}
+
+int GeneralKernel::pitch(int value) const {
+  const Dims& dims = graph.values[value].dims;
+  return dims.empty() ? 1 : (held(dims) + 31) / 32 * 32;
+}
+
+Dims GeneralKernel::recordDims(int value) const {
+  Dims dims = graph.values[value].dims;
+  auto column = recordColumns.find({dims.begin(), dims.end()});
+  if (dims.size() == 2 && column != recordColumns.end() && dims[1] != column->second)
+    std::swap(dims[0], dims[1]);
+  return dims;
+}
 
 int GeneralKernel::held(const std::string& dim) const {
   return dim == spread ? std::min(tile.blockV, size(dim)) : size(dim);
@@ -62,6 +107,8 @@ static void check(const Plan& plan, Family family, const Tile& tile, const Gener
     refuse("blockV / columns * splitK must be a multiple of 32 up to 1024");
   if (tile.block < 1 || tile.block > 64)
     refuse("block must be 1 to 64");
+  if (tile.chunk < 0)
+    refuse("chunk must be 0 or the tokens between two checkpoints");
 }
 
 static void writeClearOutputs(Text& text, const GeneralKernel& kernel) {
@@ -84,6 +131,19 @@ static void writeClearOutputs(Text& text, const GeneralKernel& kernel) {
 static void writeRecord(Text& text, const GeneralKernel& kernel) {
   if (!kernel.recordSize)
     return;
+  if (kernel.span) {
+    text.line("  static constexpr int kCheckpoint = ", kernel.checkpointSize,
+              ", kRoom = ", kernel.recordSize * kernel.span, ";");
+    text.line("  static __device__ __forceinline__ float* workspace(const Place& at) {");
+    text.line("    return reinterpret_cast<float*>(static_cast<char*>(at.args.workspace) + ",
+              workspaceHead, ");");
+    text.line("  }");
+    text.line("  /// What one sweep leaves to another of a token of the span.");
+    text.line("  static __device__ __forceinline__ float* record(const Place& at, int t) {");
+    text.line("    return roomOf<Variant>(at) + (t - at.spanFirst) * ", kernel.recordSize, ";");
+    text.line("  }");
+    return;
+  }
   text.line("  /// What one sweep leaves to another of a token.");
   text.line("  static __device__ __forceinline__ float* record(const Place& at, int t) {");
   text.line("    const Args& args = at.args;");
@@ -101,19 +161,17 @@ KernelSource emitGeneral(const Plan& plan, Family family, const Signature& signa
                          const Tile& tile) {
   GeneralKernel general(plan, signature, tile);
   check(plan, family, tile, general);
-  const std::vector<GraphSweep> sweeps = sweepsOf(general.graph);
-  for (const GraphSweep& sweep : sweeps)
-    for (int value : sweep.kept) {
-      general.record[value] = general.recordSize;
-      general.recordSize += general.held(general.graph.values[value].dims);
-    }
   KernelSource kernel;
   kernel.entry = entryName(plan, family);
   kernel.tensors = general.tensors;
   kernel.constants = general.constants;
   kernel.threads = general.threads();
   kernel.tilesPerHead = general.tiles();
-  kernel.tokenBytes = sizeof(float) * general.recordSize;
+  if (general.span)
+    kernel.replay = {general.span, sizeof(float) * general.checkpointSize,
+                     sizeof(float) * general.recordSize * general.span};
+  else
+    kernel.tokenBytes = sizeof(float) * general.recordSize;
   for (auto [state, value] : general.graph.carried)
     if (kernel.tilesPerHead > 1 && !general.isSpread(plan.operands[state].dims))
       kernel.sharedStates.push_back(state);
@@ -123,6 +181,7 @@ KernelSource emitGeneral(const Plan& plan, Family family, const Signature& signa
                                                               {"kThreads", kernel.threads},
                                                               {"kWarps", kernel.threads / 32},
                                                               {"kBlockV", tile.blockV},
+                                                              {"kSpan", general.span},
                                                               {"kSplit", tile.splitK},
                                                               {"kColumns", tile.columns}})
     variant.line("  static constexpr int ", name, " = ", value, ";");
@@ -130,12 +189,31 @@ KernelSource emitGeneral(const Plan& plan, Family family, const Signature& signa
   writeRecord(variant, general);
   Text run;
   run.line("  static __device__ __forceinline__ void run(const Place& at) {");
-  for (std::size_t i = 0; i < sweeps.size(); ++i) {
-    const std::string name = "Sweep" + std::to_string(i);
-    SweepWriter writer(general, sweeps[i], SharedLayout());
+  auto write = [&](const GraphSweep& sweep, const std::string& name) {
+    SweepWriter writer(general, sweep);
     writer.write(variant, name);
     kernel.sharedBytes = std::max(kernel.sharedBytes, writer.sharedBytes());
-    run.line("    runSweep<", name, ">(at);");
+  };
+  for (std::size_t i = 0; i < general.sweeps.size(); ++i) {
+    const std::string name = "Sweep" + std::to_string(i);
+    GraphSweep sweep = general.sweeps[i];
+    if (!general.span) {
+      write(sweep, name);
+      run.line("    runSweep<", name, ">(at);");
+      continue;
+    }
+    const bool isReplayed = !sweep.kept.empty();
+    std::string replays;
+    int own = 0;
+    for (const GraphSweep& replay : replaysOf(general.sweeps, i, general.recordColumns)) {
+      const std::string replayName = "Replay" + std::to_string(i) + std::to_string(own++);
+      write(replay, replayName);
+      replays += ", " + replayName;
+    }
+    sweep.kept.clear();
+    write(sweep, name);
+    run.line("    runSpans<Variant, ", name, ", ", isReplayed ? "true" : "false", replays,
+             ">(at);");
   }
   run.line("  }");
   variant.append(run);

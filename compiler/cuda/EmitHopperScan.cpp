@@ -31,8 +31,6 @@ HopperScanEmitter::HopperScanEmitter(const Plan& plan, const Signature& signatur
 void HopperScanEmitter::check() const {
   if (signature.compute == DType::f32)
     refuse("the form for sm_90a computes in bf16 or f16, not f32");
-  if (form.normaliser >= 0 && channels)
-    refuse("the form for sm_90a takes no normaliser beside a decay of every channel");
   if (form.readsBefore && !channels)
     refuse("the form for sm_90a reads the state after the update");
   if (tile.block != hopperChunk)
@@ -111,8 +109,7 @@ std::string HopperScanEmitter::tileOf(const Product& product) const {
          ", kChunk>{shared + stage * kStageBytes + " + std::to_string(offset) + ", token}";
 }
 
-/// What is mapped takes the place of the input that it is made of.
-void HopperScanEmitter::mapRows() {
+void HopperScanEmitter::describeRows() {
   // A lane reads and writes whole pieces.
   program.rowLanes = 2;
   while (program.rowLanes * 8 < std::max(dim(axes.key), std::min(tile.blockV, dim(axes.value))))
@@ -124,12 +121,18 @@ void HopperScanEmitter::mapRows() {
   program.firstElement = [this](const std::vector<std::string>& dims) {
     return std::string(dims[0] == axes.key ? "0" : "tile * kBlockV");
   };
+}
+
+/// What is mapped takes the place of the input that it is made of.
+void HopperScanEmitter::mapRows() {
+  describeRows();
   program.rowPointer = [this](int operand) {
     if (plan.operands[operand].kind == Operand::Kind::param)
       return "args.tensors[" + std::to_string(tensorIndex(kernel.tensors, operand)) +
              "].at<const " + cudaType(signature.dtypes[operand]) + ">(0, head) + " +
              program.firstElement(plan.operands[operand].dims);
-    for (const Product* product : {&query, &key, &value})
+    // Of an input that is both, the tile of the keys is the one that a sweep copies.
+    for (const Product* product : {&key, &value, &query})
       if (product->map >= 0 && product->operand == operand)
         return tileOf(*product);
     throw std::logic_error("a row program of an input that has no tile");
@@ -204,8 +207,6 @@ void HopperScanEmitter::keepScalars() {
   for (const Product* product : {&query, &key, &value})
     for (int node : product->factors)
       program.keepScalar(node);
-  if (channels && program.slotCount() > 0)
-    refuse("the form for sm_90a takes no scalars of the token beside a decay of every channel");
   if (form.decay != DecayKind::scalar)
     return;
   if (!factor(form.logDecay))
@@ -273,24 +274,12 @@ void HopperScanEmitter::writeFactors(Text& text) const {
 }
 
 void HopperScanEmitter::writeOperands(Text& text) const {
-  if (!channels) {
-    text.line("  static __device__ __forceinline__ const Tensor& copied(const Args& args, int "
-              "operand) {");
-    text.line("    return args.tensors[operand == 0 ? ", kernel.copies[0].tensor,
-              " : operand == 1 ? ", kernel.copies[1].tensor, " : operand == 2 ? ",
-              kernel.copies[2].tensor, " : ", kernel.copies.back().tensor, "];");
-    text.line("  }");
-    return;
-  }
-  auto tensor = [&](const char* name, const Product& product) {
-    text.line("  static __device__ __forceinline__ const Tensor& ", name,
-              "(const Args& args) { return args.tensors[",
-              tensorIndex(kernel.tensors, product.operand), "]; }");
-  };
-  tensor("queryTensor", query);
-  tensor("keyTensor", key);
-  tensor("valueTensor", value);
-  tensor("gateTensor", {gate, {}});
+  text.line("  static __device__ __forceinline__ const Tensor& copied(const Args& args, int "
+            "operand) {");
+  text.line("    return args.tensors[operand == 0 ? ", kernel.copies[0].tensor,
+            " : operand == 1 ? ", kernel.copies[1].tensor, " : operand == 2 ? ",
+            kernel.copies[2].tensor, " : ", kernel.copies.back().tensor, "];");
+  text.line("  }");
 }
 
 void HopperScanEmitter::writeFinish(Text& text) const {
@@ -317,32 +306,36 @@ void HopperScanEmitter::writeFinish(Text& text) const {
 
 KernelSource HopperScanEmitter::emit() {
   check();
-  query = productOf(form.query, axes.key, "query");
-  key = productOf(form.key, axes.key, "key");
-  value = productOf(form.value, axes.value, "value");
-  if (form.normaliser >= 0 && !value.factors.empty())
-    refuse("the form for sm_90a takes no normaliser beside values that are scaled");
-  if (channels)
-    gate = gateOperand();
-  else
+  if (channels) {
+    mapChannels();
+  } else {
+    query = productOf(form.query, axes.key, "query");
+    key = productOf(form.key, axes.key, "key");
+    value = productOf(form.value, axes.value, "value");
+    if (form.normaliser >= 0 && !value.factors.empty())
+      refuse("the form for sm_90a takes no normaliser beside values that are scaled");
     for (const Product* product : {&query, &key, &value})
       kernel.copies.push_back(
           {tensorIndex(kernel.tensors, product->operand), panelColumns, hopperChunk});
-  mapRows();
-  keepScalars();
-  if (!channels)
+    mapRows();
+    keepScalars();
     for (int operand : {output, outputGate})
       if (operand >= 0)
         kernel.copies.push_back({tensorIndex(kernel.tensors, operand), panelColumns, hopperChunk});
+  }
   layOut();
   Text variant;
+  if (channels)
+    writeChannelInputs(variant);
   writeNumberedTypes(variant, "StateType", signature, states);
   writeNumberedTypes(variant, "OutputType", signature, {output});
   variant.line("struct Variant {");
   writeConstants(variant);
   program.write(variant);
-  writeFactors(variant);
-  writeOperands(variant);
+  if (!channels) {
+    writeFactors(variant);
+    writeOperands(variant);
+  }
   writeStateAccess(variant, kernel.tensors, states, plan.operands[form.state].dims[0] == axes.key);
   writeOutputAccess(variant, kernel.tensors, {output});
   writeFinish(variant);
@@ -361,9 +354,9 @@ KernelSource HopperScanEmitter::emit() {
   own.push_back(together > 1 ? "templates/kernels/scan_sm90_double.cuh"
                              : "templates/kernels/scan_sm90_walk.cuh");
   if (channels)
-    own = {"templates/device/packed.cuh", "templates/kernels/channel_tiles.cuh",
-           "templates/kernels/scan_sm90_wide.cuh", "templates/kernels/scan_sm90_sweep.cuh",
-           "templates/kernels/scan_sm90_channels.cuh"};
+    own = {"templates/device/packed.cuh",           "templates/kernels/channel_tiles.cuh",
+           "templates/kernels/scan_sm90_sums.cuh",  "templates/kernels/scan_sm90_wide.cuh",
+           "templates/kernels/scan_sm90_sweep.cuh", "templates/kernels/scan_sm90_channels.cuh"};
   templates.insert(templates.end(), own.begin(), own.end());
   kernel.text = assemble(plan, kernel, templates, variant,
                          std::string("lathe::Hopper") + (channels ? "Channel" : "") +

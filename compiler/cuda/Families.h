@@ -76,6 +76,9 @@ std::string assemble(const Plan& plan, const KernelSource& kernel,
                      const std::vector<std::string>& templates, const Text& variant,
                      const std::string& call, int minBlocks);
 
+/// One of the files of templates/, by its path.
+void appendTemplate(Text& text, const std::string& path);
+
 /// "lathe_scan_gla"
 std::string entryName(const Plan& plan, Family family);
 

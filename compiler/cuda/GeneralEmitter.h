@@ -19,8 +19,17 @@ public:
   std::string spread;  ///< The dimension that is cut among thread blocks; empty: none can be.
   std::vector<KernelSource::Slot> tensors;
   std::vector<int> constants;
+  std::vector<GraphSweep> sweeps;
   std::map<int, int> record;  ///< Values that later sweeps read: their place in a token's record.
   int recordSize = 0;         ///< Floats.
+  Columns recordColumns;      ///< The last dimension of each two in a record.
+  /// Tokens between two checkpoints of the states, behind which what later sweeps need is computed
+  /// again; 0: all of it is kept.
+  int span = 0;
+  std::map<int, int> checkpoint;  ///< States: their place in a checkpoint.
+  int checkpointSize = 0;         ///< Floats.
+  std::map<int, int> carriers;    ///< Of the next values of states that have rows: where these are.
+  SharedLayout carried;           ///< Up to behind them.
 
   int size(const std::string& dim) const { return signature.dims.at(dim); }
   /// Of what a block holds of it.
@@ -32,6 +41,15 @@ public:
   int heldRegisters() const;
   bool isSpread(const Dims& dims) const { return has(dims, spread); }
   std::string tensor(int operand, KernelSource::Slot::Role role) const;
+  /// Floats from one token's row of a value to the next. Steps of a pass may read up to 31 elements
+  /// beyond.
+  int pitch(int value) const;
+  /// Of a value in a record, the fastest last.
+  Dims recordDims(int value) const;
+
+private:
+  void findRecord();
+  void findCarriers();
 };
 
 /// Blocks that a multiprocessor should hold, by the registers that a thread needs.
@@ -49,7 +67,7 @@ struct Scope {
 /// Writes one sweep: a struct with the registers of its states and the code of a block of tokens.
 class SweepWriter {
 public:
-  SweepWriter(const GeneralKernel& kernel, const GraphSweep& sweep, SharedLayout layout);
+  SweepWriter(const GeneralKernel& kernel, const GraphSweep& sweep);
 
   void write(Text& text, const std::string& name);
   std::size_t sharedBytes() const { return layout.size(); }
@@ -57,11 +75,12 @@ public:
 private:
   void place();
   void placeInputs();
-  int pitch(int value) const;
+  int pitch(int value) const { return kernel.pitch(value); }
   void writePointers(Text& text) const;
   void writeTransfer(Text& text, bool load) const;
   void writeHeldTransfer(Text& text, int state, bool load) const;
   void writeRowTransfer(Text& text, int state, bool load) const;
+  void writeCheckpoint(Text& text, bool load) const;
   void writeCarry(Text& text) const;
   void writeAdvance(Text& text);
   void writeStage(Text& text, const Stage& stage);
@@ -79,9 +98,10 @@ private:
   std::string rowOf(const Scope& scope, int value) const;
   void writePassLeaves(Text& text, const std::set<int>& leaves, const Dims& dims, Scope scope,
                        const std::string& suffix, Scope& inner);
+  std::string recordRow(int value, const std::string& channel) const;
   void writePassBody(Scope& scope, const Group& group, const std::map<int, std::string>& sums,
-                     const std::string& columnSum);
-  void finishChannels(Text& text, int value, const std::string& sum, bool isRagged);
+                     const std::map<int, std::string>& kept, const std::string& columnSum);
+  void finishChannels(Text& text, const Item& item, const std::string& sum, bool isRagged);
   void writeItem(Scope& scope, const Group& group, int item);
   void writeStore(Scope& scope, const Item& item);
 
@@ -92,6 +112,7 @@ private:
   std::string reduction(Scope& scope, int value);
   std::string rotated(Scope& scope, int value);
   std::string taylor(Scope& scope, int value);
+  std::string taylorAdjoint(Scope& scope, int value);
   std::string uniform(int value) const;
   std::string term(Scope& scope, int value);
   std::string load(Scope& scope, int operand) const;

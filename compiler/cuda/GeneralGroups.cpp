@@ -14,7 +14,7 @@ void SweepWriter::writeStore(Scope& scope, const Item& item) {
     std::string exists = condition(scope, item.space);
     scope.text.line("          ", exists.empty() ? "" : "if (" + exists + ")\n            ",
                     "record(at, t)[", kernel.record.at(item.value), " + ",
-                    offset(scope, graph.values[item.value].dims, true), "] = ", x, ";");
+                    offset(scope, kernel.recordDims(item.value), true), "] = ", x, ";");
     return;
   }
   const Operand& operand = kernel.plan.operands[item.operand];
@@ -37,10 +37,12 @@ void SweepWriter::writeItem(Scope& scope, const Group& group, int index) {
   if (item.what == Item::What::whole) {
     x = name();
     const std::string i = scope.at.at(item.space[0]), part = "p" + std::to_string(item.value);
-    scope.text.line("          float ", x, " = ", part, "[", i, "];");
+    const std::string first =
+        item.ofAll ? "r * kWarps * " + std::to_string(pitch(item.value)) + " + " + i : i;
+    scope.text.line("          float ", x, " = ", part, "[", first, "];");
     scope.text.line("          for (int w = 1; w < kWarps; ++w)");
     scope.text.line("            ", x, " = combine<", isLargest(item.value) ? "true" : "false",
-                    ">(", x, ", ", part, "[w * ", pitch(item.value), " + ", i, "]);");
+                    ">(", x, ", ", part, "[w * ", pitch(item.value), " + ", first, "]);");
     scope.known[{item.value, keyOf(scope, item.value)}] = x;
   } else {
     x = define(scope, item.value);

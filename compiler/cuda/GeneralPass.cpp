@@ -21,6 +21,18 @@ void addLeaves(const Items& items, int index, std::set<int>& leaves) {
       addLeaves(items, arg, leaves);
 }
 
+/// Wide values of earlier sweeps in an expression.
+void addRecorded(const Items& items, int index, std::set<int>& recorded) {
+  const Value& value = items.graph.values[index];
+  if (!value.isWide())
+    return;
+  if (items.sweep.given.count(index))
+    recorded.insert(index);
+  else if (value.isMap())
+    for (int arg : value.args)
+      addRecorded(items, arg, recorded);
+}
+
 }  // namespace
 
 /// The leaves over `dims`, of which `at` is where they are read, so that `inner` finds them as
@@ -85,19 +97,27 @@ void SweepWriter::writePass(Text& text, const Group& group, int tokens) {
   const int width = kernel.held(column);
   const int perGroup = kernel.threads() / kernel.tile.splitK * kernel.tile.columns;
   const bool isCut = width % perGroup || kernel.size(column) % width;
-  std::set<int> leaves;
+  std::set<int> leaves, recorded;
   std::map<int, std::string> sums;
   for (int index : group.items) {
     const Item& item = items.items[index];
     const Value& value = graph.values[item.value];
     if (item.what == What::value || item.what == What::partial) {
       sums[index] = name();
-      for (int arg : value.args)
+      for (int arg : value.args) {
         addLeaves(items, arg, leaves);
+        addRecorded(items, arg, recorded);
+      }
     } else {
       addLeaves(items, item.value, leaves);
+      addRecorded(items, item.value, recorded);
     }
   }
+  const bool isWhole = !isCut && !isRagged;
+  auto isPacked = [&](int value) {
+    const Dims dims = kernel.recordDims(value);
+    return isWhole && dims.size() == 2 && dims[0] == channel && dims[1] == column;
+  };
   auto start = [&](What what, const std::string& length) {
     for (const auto& [index, sum] : sums)
       if (items.items[index].what == what) {
@@ -139,10 +159,27 @@ void SweepWriter::writePass(Text& text, const Group& group, int tokens) {
   text.line("          for (int i = 0; i < H::kLength; ++i) {");
   text.line("          [[maybe_unused]] const int channel = H::channel(at, i);");
   writePassLeaves(text, leaves, {channel}, reading, "", scope);
+  for (int value : recorded)
+    if (isPacked(value)) {
+      const std::string own = name();
+      text.line("          float ", own, "[kColumns];");
+      text.line("          loadColumns(", own, ", ", recordRow(value, "channel"), ");");
+      scope.known[{value, keyOf(scope, value)}] = own + "[c]";
+    }
+  std::map<int, std::string> kept;
+  for (int index : group.items)
+    if (const Item& item = items.items[index]; item.what == What::keep && isPacked(item.value)) {
+      kept[index] = name();
+      text.line("          float ", kept[index], "[kColumns];");
+    }
   text.line("#pragma unroll");
   text.line("          for (int c = 0; c < kColumns; ++c) {");
-  writePassBody(scope, group, sums, tokens > 1 ? "[u * kColumns + c]" : "[c]");
-  text.line("          }\n          }");
+  writePassBody(scope, group, sums, kept, tokens > 1 ? "[u * kColumns + c]" : "[c]");
+  text.line("          }");
+  for (const auto& [index, own] : kept)
+    text.line("          storeColumns(", recordRow(items.items[index].value, "channel"), ", ", own,
+              ");");
+  text.line("          }");
   if (tokens > 1)
     text.line("          }");
   for (const auto& [index, sum] : sums) {
@@ -154,13 +191,21 @@ void SweepWriter::writePass(Text& text, const Group& group, int tokens) {
   text.line("          }");
   for (const auto& [index, sum] : sums)
     if (items.items[index].what == What::partial)
-      finishChannels(text, items.items[index].value, sum, isRagged);
+      finishChannels(text, items.items[index], sum, isRagged);
   text.line("        }");
+}
+
+/// The address of a wide value's columns in the record of a token.
+std::string SweepWriter::recordRow(int value, const std::string& channel) const {
+  const int columns = kernel.held(kernel.recordDims(value)[1]);
+  return "record(at, t) + (" + std::to_string(kernel.record.at(value)) + " + " + channel + " * " +
+         std::to_string(columns) + " + column)";
 }
 
 /// What happens to one element.
 void SweepWriter::writePassBody(Scope& outer, const Group& group,
                                 const std::map<int, std::string>& sums,
+                                const std::map<int, std::string>& kept,
                                 const std::string& columnSum) {
   Scope scope = outer;
   for (int index = 0; index < int(graph.values.size()); ++index) {
@@ -175,6 +220,9 @@ void SweepWriter::writePassBody(Scope& outer, const Group& group,
     if (item.what == What::state) {
       const std::string x = define(scope, item.value);
       assignments.line("          s", item.operand, "[j][i][c] = ", x, ";");
+    } else if (kept.count(index)) {
+      const std::string x = value(scope, item.value);
+      scope.text.line("          ", kept.at(index), "[c] = ", x, ";");
     } else if (item.what == What::output || item.what == What::keep) {
       writeStore(scope, item);
     } else {
@@ -190,7 +238,10 @@ void SweepWriter::writePassBody(Scope& outer, const Group& group,
 }
 
 /// The sums of a thread's channels, over the lanes that share them, beside those of other warps.
-void SweepWriter::finishChannels(Text& text, int index, const std::string& sum, bool isRagged) {
+void SweepWriter::finishChannels(Text& text, const Item& item, const std::string& sum,
+                                 bool isRagged) {
+  const int index = item.value;
+  const std::string warp = item.ofAll ? "(r * kWarps + at.warp)" : "at.warp";
   const int channels = kernel.held(graph.values[index].dims);
   text.line("#pragma unroll");
   text.line("          for (int i = 0; i < H::kLength; ++i) {");
@@ -199,7 +250,8 @@ void SweepWriter::finishChannels(Text& text, int index, const std::string& sum, 
   text.line("            const int channel = H::channel(at, i);");
   text.line("            if (at.lane % H::kAcross == 0",
             isRagged ? " && channel < " + std::to_string(channels) : std::string(), ")");
-  text.line("              p", index, "[at.warp * ", pitch(index), " + channel] = ", sum, "[i];");
+  text.line("              p", index, "[", warp, " * ", pitch(index), " + channel] = ", sum,
+            "[i];");
   text.line("          }");
 }
 

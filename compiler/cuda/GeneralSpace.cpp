@@ -11,7 +11,7 @@ static std::string columnsOf(const GeneralKernel& kernel) {
   if (!kernel.spread.empty())
     return kernel.spread;
   std::string widest;
-  for (const GraphSweep& sweep : sweepsOf(kernel.graph)) {
+  for (const GraphSweep& sweep : kernel.sweeps) {
     const Items items(kernel.graph, sweep, kernel.spread);
     for (int state : sweep.states) {
       const Dims& dims = kernel.plan.operands[state].dims;
@@ -27,8 +27,7 @@ static std::string columnsOf(const GeneralKernel& kernel) {
 
 int GeneralKernel::heldRegisters() const {
   auto ceilDivide = [](int a, int b) { return (a + b - 1) / b; };
-  int most = 0;
-  for (const GraphSweep& sweep : sweepsOf(graph)) {
+  auto heldBy = [&](const GraphSweep& sweep) {
     const Items items(graph, sweep, spread);
     int sum = 0;
     for (int state : sweep.states) {
@@ -40,7 +39,15 @@ int GeneralKernel::heldRegisters() const {
       sum += ceilDivide(held(channel), tile.splitK) * tile.columns *
              ceilDivide(held(column), threads() / tile.splitK * tile.columns);
     }
-    most = std::max(most, sum);
+    return sum;
+  };
+  int most = 0;
+  for (std::size_t i = 0; i < sweeps.size(); ++i) {
+    const int own = heldBy(sweeps[i]);
+    most = std::max(most, own);
+    if (span)
+      for (const GraphSweep& replay : replaysOf(sweeps, i, recordColumns))
+        most = std::max(most, own + heldBy(replay));
   }
   return most;
 }
@@ -67,26 +74,34 @@ std::vector<Tile> generalTiles(const Plan& plan, Family family, const Signature&
   int whole = 16;
   while (!dim.empty() && whole < widest.size(dim))
     whole *= 2;
+  // States are much to keep for every token.
+  std::vector<int> spans = {0};
+  for (const auto& [value, place] : widest.record)
+    if (widest.graph.values[value].isWide())
+      spans = {64, 16};
   std::vector<Tile> tiles;
-  for (tile.blockV = whole; tile.blockV >= 8; tile.blockV /= 2) {
-    for (auto [splitK, columns] : splits) {
-      tile.splitK = splitK;
-      tile.columns = columns;
-      const int threads = tile.blockV / columns * splitK;
-      if (tile.blockV < columns || threads < fewestThreads || threads > mostThreads)
-        continue;
-      // As many tokens at a time as there is room for.
-      for (int block : {16, 8, 4, 2, 1}) {
-        tile.block = block;
-        if ((family == Family::step && block > 4) ||
-            (block > 1 && emitGeneral(plan, family, signature, tile).sharedBytes > sharedBytes))
+  for (int span : spans) {
+    tile.chunk = span;
+    for (tile.blockV = whole; tile.blockV >= 8; tile.blockV /= 2) {
+      for (auto [splitK, columns] : splits) {
+        tile.splitK = splitK;
+        tile.columns = columns;
+        const int threads = tile.blockV / columns * splitK;
+        if (tile.blockV < columns || threads < fewestThreads || threads > mostThreads)
           continue;
-        tiles.push_back(tile);
-        break;
+        // As many tokens at a time as there is room for.
+        for (int block : {16, 8, 4, 2, 1}) {
+          tile.block = block;
+          if ((family == Family::step && block > 4) ||
+              (block > 1 && emitGeneral(plan, family, signature, tile).sharedBytes > sharedBytes))
+            continue;
+          tiles.push_back(tile);
+          break;
+        }
       }
+      if (widest.spread.empty())
+        break;
     }
-    if (widest.spread.empty())
-      break;
   }
   return tiles;
 }

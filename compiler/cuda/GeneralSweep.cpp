@@ -7,17 +7,11 @@ namespace lathe::cuda {
 
 using Role = KernelSource::Slot::Role;
 
-SweepWriter::SweepWriter(const GeneralKernel& kernel, const GraphSweep& sweep, SharedLayout layout)
+SweepWriter::SweepWriter(const GeneralKernel& kernel, const GraphSweep& sweep)
     : kernel(kernel), graph(kernel.graph), sweep(sweep), items(graph, sweep, kernel.spread),
-      schedule(scheduleOf(items)), layout(layout) {
+      schedule(scheduleOf(items)), layout(kernel.carried) {
   place();
   placeInputs();
-}
-
-/// Floats from one token's row to the next. Steps of a pass may read up to 31 elements beyond.
-int SweepWriter::pitch(int value) const {
-  const Dims& dims = graph.values[value].dims;
-  return dims.empty() ? 1 : (kernel.held(dims) + 31) / 32 * 32;
 }
 
 /// Whether an item's row is read by other threads than those that make it, or later.
@@ -40,11 +34,15 @@ void SweepWriter::place() {
             const Item& item = items.items[index];
             if (item.what == Item::What::partial) {
               partialOffsets[item.value] =
-                  layout.take(sizeof(float) * (kernel.threads() / 32) * pitch(item.value));
+                  layout.take(sizeof(float) * (item.ofAll ? kernel.tile.block : 1) *
+                              (kernel.threads() / 32) * pitch(item.value));
             } else if ((item.what == Item::What::value || item.what == Item::What::whole) &&
                        (item.how != Item::How::elements || isReadBeyond(group, index))) {
-              int rows = kernel.tile.block + (graph.carrierOf(item.value) >= 0);
-              rowOffsets[item.value] = layout.take(sizeof(float) * rows * pitch(item.value));
+              auto carrier = kernel.carriers.find(item.value);
+              rowOffsets[item.value] =
+                  carrier != kernel.carriers.end()
+                      ? carrier->second
+                      : layout.take(sizeof(float) * kernel.tile.block * pitch(item.value));
             }
           }
 }
@@ -59,6 +57,7 @@ std::string SweepWriter::heldType(const Dims& dims) const {
 void SweepWriter::write(Text& text, const std::string& name) {
   text.line("  struct ", name, " {");
   text.line("    static constexpr int kBlock = ", kernel.tile.block, ";");
+  text.line("    static constexpr bool kReverse = ", sweep.reverse ? "true" : "false", ";");
   bool carriesRows = std::any_of(sweep.states.begin(), sweep.states.end(), [&](int state) {
     return kernel.plan.operands[state].dims.size() < 2;
   });
@@ -72,6 +71,10 @@ void SweepWriter::write(Text& text, const std::string& name) {
   writeInputs(text);
   writeTransfer(text, true);
   writeTransfer(text, false);
+  if (kernel.span) {
+    writeCheckpoint(text, true);
+    writeCheckpoint(text, false);
+  }
   if (carriesRows)
     writeCarry(text);
   writeAdvance(text);
@@ -146,6 +149,40 @@ void SweepWriter::writeRowTransfer(Text& text, int state, bool load) const {
   text.line("      }");
 }
 
+/// States between registers and rows and a checkpoint, of which `data` is the place.
+void SweepWriter::writeCheckpoint(Text& text, bool load) const {
+  text.line("    __device__ __forceinline__ void ", load ? "restore" : "save",
+            "(const Place& at, float* data) {");
+  for (int state : sweep.states) {
+    const Dims& dims = kernel.plan.operands[state].dims;
+    auto place = kernel.checkpoint.find(state);
+    if (place == kernel.checkpoint.end())
+      continue;
+    const std::string from = "data + " + std::to_string(place->second);
+    if (dims.size() < 2) {
+      const int value = graph.carried.at(state);
+      text.line("      for (int i = at.thread; i < ", kernel.held(dims), "; i += kThreads)");
+      const std::string row = "at.rowsAt(" + std::to_string(rowOffsets.at(value)) + ")[i]";
+      const std::string own = "(" + from + ")[i]";
+      text.line("        ", load ? row : own, " = ", load ? own : row, ";");
+      continue;
+    }
+    const std::string column = items.columnOf(dims);
+    const std::string channel = dims[0] == column ? dims[1] : dims[0];
+    const int channels = kernel.held(channel), columns = kernel.held(column);
+    const std::string shape = heldType(dims) + ", " + std::to_string(channels) + ">";
+    const bool isColumnFirst = kernel.recordColumns.at({dims.begin(), dims.end()}) != column;
+    const std::string strides = ", " + std::to_string(isColumnFirst ? 1 : columns) + ", " +
+                                std::to_string(isColumnFirst ? channels : 1) + ", " +
+                                std::to_string(columns) + ", at);";
+    const std::string registers = "s" + std::to_string(state);
+    text.line("      ", load ? "load" : "store", "Held<", shape, "(", load ? registers : from, ", ",
+              load ? from : registers, strides);
+  }
+  text.line("      __syncthreads();");
+  text.line("    }");
+}
+
 void SweepWriter::writeCarry(Text& text) const {
   text.line("    __device__ __forceinline__ void carryRows(const Place& at) {");
   for (int state : sweep.states) {
@@ -218,7 +255,10 @@ void SweepWriter::writeToken(Text& text) const {
 void SweepWriter::writeTokenLoop(Text& text, const Group& group) {
   constexpr int together = 4;
   text.line("      {\n      int r = 0;");
-  if (group.how == Item::How::pass && kernel.tile.block >= 2 * together) {
+  const bool hasParts = std::any_of(group.items.begin(), group.items.end(), [&](int item) {
+    return items.items[item].what == Item::What::partial;
+  });
+  if (group.how == Item::How::pass && !hasParts && kernel.tile.block >= 2 * together) {
     text.line("#pragma unroll 1");
     text.line("      for (; r + ", together, " <= at.rows; r += ", together, ") {");
     writePass(text, group, together);

@@ -79,6 +79,8 @@ std::string SweepWriter::code(Scope& scope, int index) {
     return rotated(scope, index);
   case Kind::taylor:
     return taylor(scope, index);
+  case Kind::taylorAdjoint:
+    return taylorAdjoint(scope, index);
   default:
     throw std::logic_error("the general form has no code for a value of kind " +
                            std::to_string(int(value.kind)));
@@ -147,6 +149,37 @@ std::string SweepWriter::taylor(Scope& scope, int index) {
   const std::string x = element(first), y = element(second);
   return feature + " == 0 ? 1.0f : " + pair + " < 0 ? " + x + " : " + x + " * " + y + " * " +
          literal(std::sqrt(0.5));
+}
+
+/// d_{1+i} + sum_j (d_ij + d_ji) x_j / sqrt(2), d the gradient of the features of x.
+std::string SweepWriter::taylorAdjoint(Scope& scope, int index) {
+  const Value& value = graph.values[index];
+  const int size = kernel.size(value.name);
+  std::string features;
+  for (const std::string& dim : graph.values[value.args[1]].dims)
+    if (!has(value.dims, dim))
+      features = dim;
+  const std::string sum = name(), j = name(), i = scope.at.at(value.name);
+  auto feature = [&](Scope& own, const std::string& at) {
+    own.at[features] = at;
+    std::string x = this->value(own, value.args[1]);
+    own.at.erase(features);
+    return x;
+  };
+  auto pair = [&](const std::string& a, const std::string& b) {
+    return std::to_string(1 + size) + " + " + a + " * " + std::to_string(size) + " + " + b;
+  };
+  scope.text.line("          float ", sum, " = 0.0f;");
+  scope.text.line("#pragma unroll 4");
+  scope.text.line("          for (int ", j, " = 0; ", j, " < ", size, "; ++", j, ") {");
+  Scope inner = scope;
+  inner.at[value.name] = j;
+  const std::string x = this->value(inner, value.args[0]);
+  const std::string first = feature(inner, pair(i, j)), second = feature(inner, pair(j, i));
+  scope.text.line("          ", sum, " += (", first, " + ", second, ") * ", x, ";");
+  scope.text.line("          }");
+  const std::string linear = feature(scope, "1 + " + i);
+  return linear + " + " + sum + " * " + literal(std::sqrt(0.5));
 }
 
 /// The same for every token and head: constants that the compiler folds.
@@ -230,7 +263,7 @@ std::string SweepWriter::recorded(Scope& scope, int index) const {
       exists += (exists.empty() ? "" : " && ") + scope.at.at(dim) + " < " +
                 std::to_string(kernel.held(dim));
   const std::string element = "record(at, t)[" + std::to_string(kernel.record.at(index)) + " + " +
-                              offset(scope, dims, true) + "]";
+                              offset(scope, kernel.recordDims(index), true) + "]";
   return exists.empty() ? element : exists + " ? " + element + " : 0.0f";
 }
 

@@ -44,6 +44,8 @@ std::set<std::string> Graph::mixed() const {
       dims.insert(value.name);
       if (value.kind == Node::Kind::taylor)
         dims.insert(value.dims.begin(), value.dims.end());
+      if (value.kind == Node::Kind::taylorAdjoint)
+        dims.insert(values[value.args[1]].dims.begin(), values[value.args[1]].dims.end());
     }
   return dims;
 }

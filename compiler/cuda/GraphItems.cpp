@@ -17,6 +17,35 @@ Items::Items(const Graph& graph, const GraphSweep& sweep, const std::string& col
   addItems();
   for (Item& item : items)
     findNeeds(item);
+  // Parts are put together token by token only where a state waits for it.
+  for (int i = 0; i < int(items.size()); ++i)
+    if (items[i].what == Item::What::whole) {
+      items[i - 1].ofAll = items[i].ofAll = !isCarried(i);
+      if (!items[i].ofAll)
+        items[i - 1].needs.push_back({i, false, true});
+    }
+}
+
+/// Whether the parts of a whole depend on it, by way of a state.
+bool Items::isCarried(int whole) const {
+  std::vector<int> work = {whole};
+  std::set<int> reached;
+  while (!work.empty()) {
+    const int from = work.back();
+    work.pop_back();
+    for (int to = 0; to < int(items.size()); ++to) {
+      bool needs = false;
+      for (const Item::Need& need : items[to].needs)
+        needs |= need.item == from;
+      for (int state : items[to].touches)
+        needs |= items[from].what == Item::What::state && items[from].operand == state;
+      for (int state : items[from].touches)
+        needs |= items[to].what == Item::What::state && items[to].operand == state;
+      if (needs && reached.insert(to).second)
+        work.push_back(to);
+    }
+  }
+  return reached.count(whole - 1) > 0;
 }
 
 void Items::findNeeded() {
@@ -69,10 +98,21 @@ void Items::findRows() {
   }
 }
 
+/// The state whose registers have the elements of a wide value of an earlier sweep where that is
+/// read, or -1.
+int Items::hostOf(int index) const {
+  const Value& value = graph.values[index];
+  if (value.isWide() && sweep.given.count(index))
+    for (int state : sweep.states)
+      if (setOf(graph.plan.operands[state].dims) == setOf(value.dims))
+        return state;
+  return -1;
+}
+
 bool Items::touchesState(int index) const {
   const Value& value = graph.values[index];
   if (rows.count(index) || sweep.given.count(index))
-    return false;
+    return hostOf(index) >= 0;
   if (value.kind == Kind::state)
     return value.isWide();
   return std::any_of(value.args.begin(), value.args.end(),
@@ -97,6 +137,9 @@ void Items::findColumns() {
     for (const std::string& dim : dims)
       if (dims.count(spread) ? dim == spread : sums[dims][dim] < sums[dims][column])
         column = dim;
+  for (auto& [dims, column] : columns)
+    if (auto forced = sweep.columns.find(dims); forced != sweep.columns.end())
+      column = forced->second;
 }
 
 std::string Items::columnOf(const Dims& space) const {
@@ -184,8 +227,11 @@ void Items::visit(int index, Item& item, bool own) const {
     return;
   if (rows.count(index))
     return need(itemOf(index), false);
-  if (sweep.given.count(index))
+  if (sweep.given.count(index)) {
+    if (const int host = hostOf(index); host >= 0 && item.how == Item::How::pass)
+      touch(host, item, own);
     return;
+  }
   if (value.kind == Kind::state)
     return value.isWide() ? touch(value.operand, item, own)
                           : need(itemOf(graph.carried.at(value.operand)), true);
@@ -198,8 +244,6 @@ void Items::findNeeds(Item& item) const {
   const int self = int(&item - items.data());
   if (item.what == Item::What::whole)
     item.needs.push_back({self - 1, false, false});
-  if (item.what == Item::What::partial)
-    item.needs.push_back({self + 1, false, true});
   if (item.what == Item::What::whole ||
       (item.what == Item::What::value && sweep.given.count(item.value)))
     return;

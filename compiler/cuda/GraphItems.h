@@ -33,6 +33,7 @@ struct Item {
   Dims space;
   int value = -1;
   int operand = -1;            ///< Of a state or an output.
+  bool ofAll = false;          ///< Parts that wait until all tokens of a block have theirs.
   std::set<int> touches = {};  ///< States in registers that it reads, old or new.
   std::vector<Need> needs = {};
 };
@@ -49,6 +50,7 @@ public:
   bool isRow(int value) const { return rows.count(value) > 0; }
   /// Of the dimensions of a pass, that which neighbouring lanes hold; the other is in steps.
   std::string columnOf(const Dims& space) const;
+  const Columns& allColumns() const { return columns; }
   const Graph& graph;
   const GraphSweep& sweep;
 
@@ -61,14 +63,16 @@ private:
   void addItems();
   void addValue(int value);
   void findNeeds(Item& item) const;
+  bool isCarried(int whole) const;
   void visit(int value, Item& item, bool own) const;
   void touch(int state, Item& item, bool own) const;
   bool touchesState(int value) const;
+  int hostOf(int value) const;
   int itemOf(int value) const;
 
   std::string spread;
   std::set<int> needed, rows;
-  std::map<std::set<std::string>, std::string> columns;
+  Columns columns;
 };
 
 }  // namespace lathe::cuda

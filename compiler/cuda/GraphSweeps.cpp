@@ -79,10 +79,12 @@ private:
   }
 
   /// Gives to a sweep the last values on each path to `value` that depend on earlier states alone.
+  /// What is made of a state element by element is made of it again: it is as large as the state.
   void find(int value, std::size_t sweep) {
     if (graph.statesOf(value).empty())
       return;
-    if (!isWithin(value, earlier[sweep])) {
+    const bool isMade = graph.values[value].isMap() && graph.values[value].isWide();
+    if (isMade || !isWithin(value, earlier[sweep])) {
       for (int arg : graph.values[value].args)
         find(arg, sweep);
       return;
@@ -106,5 +108,22 @@ private:
 }  // namespace
 
 std::vector<GraphSweep> sweepsOf(const Graph& graph) { return Splitter(graph).run(); }
+
+std::vector<GraphSweep> replaysOf(const std::vector<GraphSweep>& sweeps, std::size_t last,
+                                  const Columns& columns) {
+  std::vector<GraphSweep> replays;
+  std::set<int> wanted = sweeps[last].given;
+  for (std::size_t i = last; i-- > 0;) {
+    GraphSweep replay = sweeps[i];
+    replay.outputs.clear();
+    replay.columns = columns;
+    std::erase_if(replay.kept, [&](int value) { return !wanted.count(value); });
+    if (replay.kept.empty())
+      continue;
+    wanted.insert(replay.given.begin(), replay.given.end());
+    replays.insert(replays.begin(), std::move(replay));
+  }
+  return replays;
+}
 
 }  // namespace lathe::cuda

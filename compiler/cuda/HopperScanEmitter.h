@@ -32,15 +32,20 @@ private:
                                 ": " + why);
   }
   int dim(const std::string& name) const { return signature.dims.at(name); }
+  /// A scalar of the token; with a decay of every channel also one that is made of vectors.
   bool factor(int node) const {
-    return plan.nodes[node].dims.empty() && analysis.scalar(node) && !analysis.stateDependent(node);
+    return plan.nodes[node].dims.empty() && (channels || analysis.scalar(node)) &&
+           !analysis.stateDependent(node);
   }
   void check() const;
   Product productOf(int node, const std::string& dim, const char* role) const;
   int sourceOf(int map, const std::string& dim) const;
   std::string tileOf(const Product& product) const;
+  void describeRows();
   void mapRows();
-  int gateOperand() const;
+  Product channelProduct(int node, bool ofKey, DType dtype);
+  void placeChannelInputs();
+  void mapChannels();
   std::set<int> finishNodes() const;
   bool isValue(int node) const;
   bool valuesInOutput() const;
@@ -48,6 +53,7 @@ private:
   void keepScalars();
   void layOut();
   void layOutChannels(SharedLayout& room);
+  void writeChannelInputs(Text& text) const;
   std::string times(const std::vector<int>& factors) const;
   void writeConstants(Text& text) const;
   void writeChannelConstants(Text& text) const;
@@ -69,8 +75,12 @@ private:
   const bool channels;  ///< Every channel of K has its own decay.
   const int together;   ///< Blocks of 64 tokens between two updates of the state.
   const int keyPanels;
-  int gate = -1;                     ///< The input that these decays are.
   int output = -1, outputGate = -1;  ///< outputGate: an input over V that is in the output alone.
+  Product gate;                      ///< Of `channels`, as is all of these:
+  DType gateType = DType::f16;
+  std::map<int, int> placed;  ///< Where the tile of each input that is loaded lies in a stage.
+  std::set<int> swept;        ///< The inputs that a sweep needs.
+  int extraBytes = 0;         ///< Of a stage, for inputs that no role takes the place of.
   std::vector<int> states;
   int stageBytes = 0, scoreOffset = 0, outputOffset = 0, factorOffset = 0, slotOffset = 0,
       barrierOffset = 0, normaliserOffset = 0;

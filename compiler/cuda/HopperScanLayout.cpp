@@ -13,7 +13,9 @@ void HopperScanEmitter::layOut() {
   int groups = tile.blockV / panelColumns;
   SharedLayout room;
   gateOffset = panel * (2 * keyPanels + groups);
-  stageBytes = gateOffset + panel * (channels ? keyPanels : outputGate >= 0 ? groups : 0);
+  stageBytes = gateOffset + (channels          ? panel * keyPanels + extraBytes
+                             : outputGate >= 0 ? panel * groups
+                                               : 0);
   const int ofUpdate = together * (together + 1) / 2;
   const int slots = std::max(channels ? 0 : 1, program.slotCount());
   // In turns, where they fit; a normaliser has one read for each chunk of an update.
@@ -32,9 +34,10 @@ void HopperScanEmitter::layOut() {
     factorOffset = room.take(std::size_t(factorBytes) * tile.stages * heads);
   }
   slotOffset = room.take(sizeof(float) * tile.stages * heads * hopperChunk * slots);
-  // HopperNormaliser::Room
-  normaliserOffset =
-      room.take(form.normaliser < 0 ? 0 : sizeof(float) * (3 * dim(axes.key) + 5 * hopperChunk));
+  // HopperNormaliser::Room, ChannelNormaliser
+  const int numbers = channels ? (6 * panelColumns + 2 * hopperChunk) * keyPanels
+                               : 3 * dim(axes.key) + 5 * hopperChunk;
+  normaliserOffset = room.take(form.normaliser < 0 ? 0 : sizeof(float) * numbers);
   barrierOffset = room.take(sizeof(std::uint64_t) * (4 * tile.stages + 2 * scoreTiles));
   // The driver aligns shared memory to less than the period of the swizzle.
   kernel.sharedBytes = room.size() + period - 128;
@@ -43,11 +46,12 @@ void HopperScanEmitter::layOut() {
   kernel.tilesPerHead = heads > 1 ? 1 : (dim(axes.value) + tile.blockV - 1) / tile.blockV;
   if (form.normaliser >= 0 && kernel.tilesPerHead > 1)
     kernel.sharedStates.push_back(form.normaliser);
-  kernel.segmenting = {
-      tile.chunk, tile.segments,
-      segmentRoom(keyPanels * panelColumns * tile.blockV, channels ? keyPanels * panelColumns
-                                                          : form.normaliser >= 0 ? dim(axes.key)
-                                                                                 : 0)};
+  kernel.segmenting = {tile.chunk, tile.segments,
+                       segmentRoom(keyPanels * panelColumns * tile.blockV,
+                                   channels
+                                       ? keyPanels * panelColumns * (form.normaliser >= 0 ? 2 : 1)
+                                   : form.normaliser >= 0 ? dim(axes.key)
+                                                          : 0)};
 }
 
 /// Less to those who copy than to those who hold the state.

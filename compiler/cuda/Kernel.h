@@ -90,6 +90,13 @@ struct Segmenting {
   std::size_t roomBytes = 0;  ///< What one block has in the workspace.
 };
 
+/// How a kernel computes again what a walk over a sequence leaves to the next, a span at a time.
+struct Replay {
+  int span = 0;                     ///< Tokens; 0: nothing is computed again.
+  std::size_t checkpointBytes = 0;  ///< For each span of every head and tile, the states before it.
+  std::size_t roomBytes = 0;        ///< Of each block, for what is computed again of one span.
+};
+
 /// A tensor that a kernel copies in boxes of `columns` elements by `tokens` where its strides let
 /// the copy engine of sm_90 do it.
 struct BoxCopy {
@@ -128,6 +135,7 @@ struct KernelSource {
   /// For every token of every head and tile, behind the head of the workspace (Segments.h): what
   /// one walk over a sequence leaves to the next.
   std::size_t tokenBytes = 0;
+  Replay replay;  ///< The other way to do so.
   /// The grid is batch * heads / headsOfBlock * tilesPerHead * segments.
   int tilesPerHead = 1, headsOfBlock = 1;
   Segmenting segmenting;

@@ -52,8 +52,8 @@ struct SumStep {
 struct KernelSequence {
   std::string variant;
   std::map<std::string, int> dims;  ///< Of temporaries, among others.
-  std::vector<Temporary> temporaries;
-  std::vector<std::variant<KernelStep, SumStep>> steps;  ///< In the order in which they run.
+  std::vector<Temporary> temporaries = {};
+  std::vector<std::variant<KernelStep, SumStep>> steps = {};  ///< In the order in which they run.
 };
 
 }  // namespace lathe

@@ -106,6 +106,10 @@ bool Program::hasRowProgram() const {
          std::any_of(slots.begin(), slots.end(), [&](int n) { return !analysis.scalar(n); });
 }
 
+bool Program::hasTokenScalars() const {
+  return std::any_of(slots.begin(), slots.end(), [&](int n) { return analysis.scalar(n); });
+}
+
 std::string Program::scalarExpression(int index) const {
   const Node& node = plan.nodes[index];
   switch (node.kind) {

@@ -85,6 +85,8 @@ public:
   int slotCount() const { return int(slots.size()); }
   int slot(int node) const;
   bool hasRowProgram() const;
+  /// Whether the scalar program has anything to keep.
+  bool hasTokenScalars() const;
 
   void clearStores() { stores.clear(); }
 

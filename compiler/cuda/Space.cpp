@@ -81,12 +81,11 @@ Cost scanCost(const Plan& plan, const Signature& signature, const Tile& tile,
 
 /// The form for sm_90a: a multiprocessor holds one block, whose warpgroups overlap, and a chunk
 /// takes as long as they wait for each other; with all multiprocessors at work they wait for
-/// memory, too. Fitted to an H200 at K = V = 128. A decay of every channel is not fitted yet: it
-/// costs so much that the portable form comes first, and tuning measures both.
+/// memory, too. Fitted to an H200 at K = V = 128.
 Cost hopperScanCost(const Plan& plan, const Signature& signature, const Tile& tile,
                     const KernelSource& kernel, const Device& device, long long batchHeads) {
   constexpr double chunkStart = 600, perKey = 720, perValue = 2050, traffic = 500, shallow = 350,
-                   perGate = 400000, together = 100, togetherShallow = 1100, togetherScores = 1400;
+                   perGate = 2550, together = 100, togetherShallow = 1100, togetherScores = 1400;
   double k = signature.dims.at(plan.scan->keyDim) / 128.0, v = tile.blockV / 128.0;
   // What the warpgroup of the scores does for each chunk, in which two chunks at once add another.
   const int scores = kernel.headsOfBlock + (plan.scan->normaliser >= 0 ? 1 : 0);
@@ -195,7 +194,9 @@ std::vector<Tile> enumerate(const Plan& plan, Family family, const Signature& si
       for (auto [chunk, stages] : {std::pair{64, 2}, {64, 3}, {128, 4}})
         for (int blockV : {64, 128})
           for (int segments : {0, 1, 2, 4, 8, 16, 32})
-            if (blockV < columns + 64 || (signature.pairedHeads && blockV == 2 * columns))
+            // Long chunks of wide blocks spill.
+            if ((blockV < columns + 64 || (signature.pairedHeads && blockV == 2 * columns)) &&
+                (chunk == 64 || blockV == 64))
               tiles.push_back({chunk, 64, blockV, stages, 1, 1, Form::sm90a, segments});
     return tiles;
   }
@@ -251,10 +252,14 @@ public:
         pruned.push_back({tile, std::to_string(kernel.sharedBytes) + " bytes of shared memory, " +
                                     device.arch + " has " + std::to_string(device.sharedPerBlock)});
       else if (int most = std::min(255, device.registersPerMultiprocessor / kernel.threads);
-               cost.registers > most)
+               cost.registers > most) {
         pruned.push_back({tile, "about " + std::to_string(cost.registers) +
                                     " registers a thread, " + std::to_string(most) + " are there"});
-      else
+        if (tile.form == Form::general && cost.registers - most < least) {
+          least = cost.registers - most;
+          spilling = {cost.cycles, tile, kernel.sharedStates.empty()};
+        }
+      } else
         ranked.push_back({cost.cycles, tile, kernel.sharedStates.empty()});
     } catch (const std::invalid_argument& error) {
       pruned.push_back({tile, error.what()});

@@ -52,7 +52,7 @@ public:
       add(op);
     for (UpdateOp update : variant.getBody().getOps<UpdateOp>())
       plan.operands[states.lookup(update.getName())].value = nodes.lookup(update.getValue());
-    if (scans != Scans::none && !findObstacle())
+    if (scans != Scans::none)
       findScan(scans == Scans::part);
     return std::move(plan);
   }
@@ -73,16 +73,6 @@ private:
       if (index == why.operand)
         at = op;
     remark(at, "the scan family does not run it: " + why.reason);
-  }
-
-  /// Whether something in the variant is beyond every kernel family; then the plan says what.
-  bool findObstacle() {
-    auto adjoints = variant.getBody().getOps<TaylorAdjointOp>();
-    if (adjoints.empty())
-      return false;
-    plan.noKernel = "no kernel forms the gradient of Taylor features";
-    remark(*adjoints.begin(), "no GPU kernel runs it yet: " + plan.noKernel);
-    return true;
   }
 
   void declare(Operation& op) {

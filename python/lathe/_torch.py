@@ -104,6 +104,9 @@ class Operators:
     def backward(self, *args: Any) -> list[Tensor]:
         given, cu_seqlens, constants, rest = self._split(args)
         *cotangents, wanted = rest
+        outputs = len(self.variant.outputs)
+        # A state may be of half precision on a GPU; what flows back into one is fp32.
+        cotangents[outputs:] = [None if x is None else x.float() for x in cotangents[outputs:]]
         made = self.calls.run(
             _abi.BACKWARD, given + cotangents, cu_seqlens, constants, tuple(wanted)
         )

@@ -3,7 +3,7 @@
 /// One warp copies tiles of ROWS tokens by COLUMNS columns of one operand into panels. Of the
 /// columns `exists` are there; what the others hold is never read.
 template <class T, int ROWS, int COLUMNS> struct PanelCopy {
-  static constexpr int kPieces = COLUMNS / 8;
+  static constexpr int kPerPiece = 16 / int(sizeof(T)), kPieces = COLUMNS / kPerPiece;
   static constexpr int kRowsAtOnce = kPieces > 16 ? 1 : kPieces > 8 ? 2 : kPieces > 4 ? 4 : 8;
 
   const T* source;
@@ -15,13 +15,13 @@ template <class T, int ROWS, int COLUMNS> struct PanelCopy {
                                        int column, int lane, int exists = COLUMNS)
       : source(tensor.template at<const T>(sequence, head) + column), token(tensor.token),
         piece(lane % kPieces), firstRow(lane / kPieces), aligned(rowAlignment<T>(tensor) == 16),
-        copies(firstRow < kRowsAtOnce && piece * 8 < exists) {}
+        copies(firstRow < kRowsAtOnce && piece * kPerPiece < exists) {}
 
   /// Copies `rows` tokens, at most ROWS, from `first` on, and zeros for the rest of the tile; every
   /// lane arrives at `full` once its part is there.
   __device__ __forceinline__ void issue(char* tile, int64 first, int rows, Barrier full) const {
     char* panel = tile + piece / 8 * (ROWS * kPanelRow);
-    const T* from = source + (first + firstRow) * token + piece * 8;
+    const T* from = source + (first + firstRow) * token + piece * kPerPiece;
     const int64 step = kRowsAtOnce * token;
     const int end = copies ? ROWS : 0;
     if (aligned && rows >= ROWS) {
@@ -41,7 +41,7 @@ template <class T, int ROWS, int COLUMNS> struct PanelCopy {
       for (int row = firstRow; row < end; row += kRowsAtOnce, from += step) {
         T* to = reinterpret_cast<T*>(panel + panelOffset(row, piece % 8));
 #pragma unroll
-        for (int i = 0; i < 8; ++i)
+        for (int i = 0; i < kPerPiece; ++i)
           to[i] = row < rows ? from[i] : fromFloat<T>(0.0f);
       }
       full.arrive();
@@ -54,7 +54,7 @@ template <class T, int ROWS> struct PanelRow {
   char* tile;
   int row;
 
-  /// Columns 8 piece to 8 piece + 7.
+  /// 16 bytes: of 16-bit elements, columns 8 piece to 8 piece + 7.
   __device__ __forceinline__ uint4& operator[](int piece) const {
     return *reinterpret_cast<uint4*>(tile + piece / 8 * (ROWS * kPanelRow) +
                                      panelOffset(row, piece % 8));
@@ -76,6 +76,21 @@ __device__ __forceinline__ void loadPieces(float (&x)[8], PanelRow<T, ROWS> row,
   for (int i = 0; i < 4; ++i) {
     float2 both = unpack<T>(words[i]);
     x[2 * i] = both.x, x[2 * i + 1] = both.y;
+  }
+}
+
+template <int N, int LANES, int ROWS>
+__device__ __forceinline__ void loadPieces(float (&x)[8], PanelRow<float, ROWS> row, int columns,
+                                           bool valid, int lane) {
+  int piece = lane % LANES;
+  const bool inside = valid && piece * 8 < N && piece * 8 < columns;
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    const uint4 bits = inside ? row[piece * 2 + half] : make_uint4(0, 0, 0, 0);
+    const uint32 words[4] = {bits.x, bits.y, bits.z, bits.w};
+#pragma unroll
+    for (int i = 0; i < 4; ++i)
+      x[half * 4 + i] = __uint_as_float(words[i]);
   }
 }
 

@@ -26,7 +26,8 @@ template <class V> struct ChannelTiles : HopperScan<V> {
   /// With zeros in the tiles for those that do not exist.
   static constexpr int kChannels = kKeyPanels * kPanelColumns;
   /// A warp of each panel passes the decays over a segment on.
-  using States = SegmentStates<4 * Base::kGroups, kKeyPanels, kKeyPanels, kChannels>;
+  using States =
+      SegmentStates<4 * Base::kGroups, kKeyPanels, kKeyPanels, kChannels*(V::kNormaliser ? 2 : 1)>;
   static constexpr int kParts = V::kChunk / 16;
   /// A gate below it decays all to nothing; the sums of 16 stay among the whole numbers of f16.
   static constexpr float kLeastGate = -88.0f;
@@ -61,46 +62,108 @@ template <class V> struct ChannelTiles : HopperScan<V> {
   __device__ __forceinline__ float2 partGates(int part, int pair) const {
     return *reinterpret_cast<const float2*>(partGates(part) + pair * 2);
   }
-  /// One warp copies one operand of every round, or of those of the walk alone, as PanelCopy does.
-  template <class T, int COLUMNS>
-  __device__ __forceinline__ void copyRows(const Tensor& tensor, int column, int offset, int exists,
-                                           bool sweeps) const {
-    PanelCopy<T, V::kChunk, COLUMNS> copy(tensor, this->sequence, head, column, lane, exists);
-#pragma unroll 1
-    for (int round = 0; round < this->segment.rounds(); ++round) {
-      int stage = round % V::kStages, firstToken = this->segment.chunk(round) * V::kChunk;
-      const Barrier full = Base::full(stage);
-      Base::empty(stage).wait(~(round / V::kStages) & 1);
-      if (round < this->segment.swept && !sweeps)
-        full.arrive();
-      else
-        copy.issue(query(stage) + offset, firstToken, this->sequence.tokens - firstToken, full);
+  template <int I> using Input = typename V::template Input<I>;
+  template <int I>
+  using InputCopy = PanelCopy<typename Input<I>::Type, V::kChunk,
+                              Input<I>::kOfKey ? kKeyPanels * kPanelColumns : V::kBlockV>;
+
+  template <int I> __device__ __forceinline__ int firstColumn() const {
+    return Input<I>::kOfKey ? 0 : this->tile * V::kBlockV;
+  }
+  template <int I> __device__ __forceinline__ InputCopy<I> inputCopy() const {
+    const int exists = (Input<I>::kOfKey ? V::kK : V::kV) - firstColumn<I>();
+    return {this->args.tensors[Input<I>::kTensor],
+            this->sequence,
+            head,
+            firstColumn<I>(),
+            lane,
+            exists};
+  }
+  /// An input of one round, if it is needed; the copy engine takes whole chunks of tensors that
+  /// have a map.
+  template <int I>
+  __device__ __forceinline__ void copyInput(const InputCopy<I>& copy, int round) const {
+    using Of = Input<I>;
+    const int stage = round % V::kStages, firstToken = this->segment.chunk(round) * V::kChunk;
+    const Barrier full = Base::full(stage);
+    char* tile = query(stage) + Of::kOffset;
+    if (round < this->segment.swept && !Of::kSwept) {
+      full.arrive();
+    } else if (Of::kMap >= 0 && this->args.mapped >> Of::kMap & 1 &&
+               firstToken + V::kChunk <= this->sequence.tokens) {
+      if (lane == 0) {
+        constexpr int kColumns = Of::kOfKey ? V::kK : V::kBlockV,
+                      kPanels = (kColumns + kPanelColumns - 1) / kPanelColumns;
+        full.expect(kPanels * kPanel);
+#pragma unroll
+        for (int i = 0; i < kPanels; ++i)
+          copyBox(this->args.maps[Of::kMap >= 0 ? Of::kMap : 0], tile + i * kPanel, full,
+                  firstColumn<I>() + i * kPanelColumns, int(this->sequence.first) + firstToken,
+                  head / this->args.tensors[Of::kTensor].headGroup, this->sequence.batch);
+        full.arrive(32);
+      }
+    } else {
+      copy.issue(tile, firstToken, this->sequence.tokens - firstToken, full);
     }
   }
-  /// Turns what was read into the output and writes it; `value` gives the value of a token of this
-  /// thread, half of eight columns and parity, all as in the accumulators.
-  template <class Value>
-  __device__ __forceinline__ void writeChunk(const float (&read)[8][4], Value value, int chunk,
-                                             int stage, int group) const {
+  /// One warp copies input FIRST of every round, and the one four further on.
+  template <int FIRST> __device__ __forceinline__ void copyInputs() const {
+    if constexpr (FIRST < V::kInputs) {
+      const InputCopy<FIRST> copy = inputCopy<FIRST>();
+#pragma unroll 1
+      for (int round = 0; round < this->segment.rounds(); ++round) {
+        Base::empty(round % V::kStages).wait(~(round / V::kStages) & 1);
+        copyInput<FIRST>(copy, round);
+        if constexpr (FIRST + 4 < V::kInputs)
+          copyInput<FIRST + 4>(inputCopy<FIRST + 4>(), round);
+      }
+    }
+  }
+  /// What the queries read of the normaliser in the channels of each panel, in two buffers in
+  /// turns.
+  __device__ __forceinline__ float* normaliserReads(int walked, int panel) const {
+    return reinterpret_cast<float*>(shared + V::kNormaliserOffset) +
+           (walked % 2 * kKeyPanels + panel) * V::kChunk;
+  }
+  __device__ __forceinline__ float normaliserRead(int walked, int token) const {
+    float sum = 0.0f;
+    if constexpr (V::kNormaliser)
+#pragma unroll
+      for (int panel = 0; panel < kKeyPanels; ++panel)
+        sum += normaliserReads(walked, panel)[token];
+    return sum;
+  }
+  /// Turns what was read into the output and writes it.
+  __device__ __forceinline__ void writeChunk(const float (&read)[8][4], int walked, int stage,
+                                             int group) const {
     using Out = typename V::template Output<0>;
     const Tensor& tensor = V::template outputTensor<0>(this->args);
-    int firstToken = chunk * V::kChunk, rows = this->sequence.tokens - firstToken;
+    int firstToken = (this->segment.first + walked) * V::kChunk,
+        rows = this->sequence.tokens - firstToken;
     int column = this->tile * V::kBlockV + group * kPanelColumns + warp * 16;
     char* room = this->shared + V::kOutputOffset + (group * 4 + warp) * V::kOutputTokens * 32;
+    const uint32 values = sharedAddress(this->value(stage)) + group * kPanel;
     uint32 packed[8][2];
+    FragmentA own = {};
 #pragma unroll
-    for (int n = 0; n < 8; ++n)
+    for (int n = 0; n < 8; ++n) {
+      // The values lie in their fragments as what was read lies in the accumulators.
+      if (V::kFinishesValues && n % 2 == 0)
+        loadMatrix4Transposed(
+            own.r, values + panelOffset(n * 8 + lane % 8 + lane / 16 * 8, warp * 2 + lane / 8 % 2));
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
         float y[2];
 #pragma unroll
         for (int e = 0; e < 2; ++e) {
-          int token = n * 8 + lane % 4 * 2 + e;
-          y[e] = V::finish(this->args, this->slots(stage, 0) + token, value(n, half, e),
-                           read[n][half * 2 + e], 0.0f);
+          const int token = n * 8 + lane % 4 * 2 + e;
+          const typename V::Element value{uint16(own.r[n % 2 * 2 + half] >> e * 16)};
+          y[e] = V::finish(this->args, this->slots(stage, 0) + token, toFloat(value),
+                           read[n][half * 2 + e], normaliserRead(walked, token));
         }
         packed[n][half] = pack<Out>(y[0], y[1]);
       }
+    }
     writeTransposed<Out, V::kOutputTokens>(packed, room, tensor, this->sequence, this->head, column,
                                            V::kV - column, firstToken, rows, lane);
   }
@@ -108,10 +171,40 @@ template <class V> struct ChannelTiles : HopperScan<V> {
   /// The warps of a panel.
   __device__ __forceinline__ void meet() const { syncWarpgroup(1 + panel); }
 
-  /// Queries, keys and values of a chunk become what the spec makes of them, in their places.
-  __device__ __forceinline__ void mapTiles(int chunk, int stage) const {
+  /// The scalars of the tokens of a chunk, one a thread of two warps, read a round ahead.
+  struct TokenScalars {
+    typename V::Inputs inputs;
+    typename V::Params params;
+  };
+  __device__ __forceinline__ bool hasToken() const { return panel == 0 && warp < 2; }
+  __device__ __forceinline__ void readScalars(TokenScalars& scalars, int round) const {
+    const int token = this->segment.chunk(round) * V::kChunk + warp * 32 + lane;
+    if (V::kTokenScalars && hasToken())
+      scalars.inputs.load(this->args, this->sequence, head, token,
+                          round < this->segment.rounds() && token < this->sequence.tokens);
+  }
+  __device__ __forceinline__ void startScalars(TokenScalars& scalars) const {
+    if (V::kTokenScalars && hasToken())
+      scalars.params.load(this->args, head);
+    readScalars(scalars, 0);
+  }
+
+  /// Queries, keys, values and gates of a round become what the spec makes of them, in their
+  /// places.
+  __device__ __forceinline__ void mapTiles(TokenScalars& scalars, int round, int stage) const {
     constexpr int kRowsAtOnce = 32 / V::kRowLanes, kWarps = 4 * kKeyPanels;
-    const int firstToken = chunk * V::kChunk;
+    const int firstToken = this->segment.chunk(round) * V::kChunk;
+    if constexpr (V::kTokenScalars) {
+      const int token = warp * 32 + lane;
+      if (hasToken())
+        V::scalarProgram(this->args, scalars.inputs, scalars.params, this->slots(stage, 0) + token,
+                         head, firstToken + token, firstToken + token < this->sequence.tokens);
+      readScalars(scalars, round + 1);
+      if constexpr (V::kRowProgram)
+        syncThreads(1 + kKeyPanels, kWarps * 32);
+    }
+    if constexpr (!V::kRowProgram)
+      return;
 #pragma unroll 1
     for (int first = (panel * 4 + warp) * kRowsAtOnce; first < V::kChunk;
          first += kWarps * kRowsAtOnce) {

@@ -11,7 +11,9 @@ struct Place {
   char* shared;
   Sequence sequence;
   int head, tile, thread, warp, lane;
-  int first = 0, rows = 0;  ///< Tokens in the order of the sweep.
+  /// The tokens of the walk: those of the sequence, or some of them.
+  int spanFirst = 0, spanTokens = sequence.tokens;
+  int first = 0, rows = 0;  ///< Tokens of these in the order of the sweep.
 
   /// The rows of a value.
   __device__ __forceinline__ float* rowsAt(int offset) const {
@@ -21,12 +23,19 @@ struct Place {
   template <int BLOCK> __device__ __forceinline__ Place ahead() const {
     Place next = *this;
     next.first += BLOCK;
-    next.rows = min(BLOCK, sequence.tokens - next.first);
+    next.rows = min(BLOCK, spanTokens - next.first);
     return next;
   }
   /// The token of a row.
   template <bool REVERSE> __device__ __forceinline__ int token(int row) const {
-    return REVERSE ? sequence.tokens - 1 - first - row : first + row;
+    return spanFirst + (REVERSE ? spanTokens - 1 - first - row : first + row);
+  }
+  /// At the I-th span of SPAN tokens.
+  template <int SPAN> __device__ __forceinline__ Place span(int i) const {
+    Place own = *this;
+    own.spanFirst = i * SPAN;
+    own.spanTokens = min(SPAN, sequence.tokens - i * SPAN);
+    return own;
   }
 };
 
@@ -186,22 +195,94 @@ template <int N> __device__ __forceinline__ void loadColumns(float (&x)[N], cons
     x[i] = pack.elements[i];
 }
 
-/// One walk over the sequence.
-template <class SWEEP> __device__ __forceinline__ void runSweep(Place at) {
-  SWEEP sweep;
-  sweep.load(at);
-  at.rows = min(SWEEP::kBlock, at.sequence.tokens);
+template <int N> __device__ __forceinline__ void storeColumns(float* row, const float (&x)[N]) {
+  struct __align__(N * sizeof(float)) Pack {
+    float elements[N];
+  };
+  Pack pack;
+#pragma unroll
+  for (int i = 0; i < N; ++i)
+    pack.elements[i] = x[i];
+  *reinterpret_cast<Pack*>(row) = pack;
+}
+
+/// From state to state over the tokens of the walk.
+template <class SWEEP> __device__ __forceinline__ void walk(SWEEP& sweep, Place at) {
+  at.rows = min(SWEEP::kBlock, at.spanTokens);
   typename SWEEP::Inputs inputs;
   inputs.load(at);
   __syncthreads();
 #pragma unroll 1
-  for (; at.first < at.sequence.tokens; at.first += SWEEP::kBlock) {
-    at.rows = min(SWEEP::kBlock, at.sequence.tokens - at.first);
+  for (; at.first < at.spanTokens; at.first += SWEEP::kBlock) {
+    at.rows = min(SWEEP::kBlock, at.spanTokens - at.first);
     sweep.advance(at, inputs);
     if constexpr (SWEEP::kCarriesRows) {
       sweep.carryRows(at);
       __syncthreads();
     }
+  }
+}
+
+/// One walk over the sequence.
+template <class SWEEP> __device__ __forceinline__ void runSweep(const Place& at) {
+  SWEEP sweep;
+  sweep.load(at);
+  walk(sweep, at);
+  sweep.store(at);
+  __syncthreads();
+}
+
+// Walks that need what earlier ones computed, a span of tokens at a time: of each span the states
+// before it are kept as a checkpoint, from which a replay computes again what is read. Behind the
+// head of the workspace are the checkpoints of all spans of all heads and tiles, then a room for
+// each block (runtime/Launch.cpp).
+
+/// Spans for which there is room before those of a sequence.
+template <int SPAN>
+__device__ __forceinline__ int64 spansBefore(const Args& args, int index, int64 first) {
+  return args.sequences ? first / SPAN + index : index * int64(args.tokens / SPAN + 1);
+}
+
+template <class V> __device__ __forceinline__ int64 allSpans(const Args& args) {
+  return args.sequences ? args.tokens / V::kSpan + args.batch
+                        : args.batch * int64(args.tokens / V::kSpan + 1);
+}
+
+template <class V> __device__ __forceinline__ float* checkpointAt(const Place& at, int span) {
+  const int index = blockIdx.x / (V::kTiles * at.args.heads);
+  const int64 before = spansBefore<V::kSpan>(at.args, index, at.sequence.first);
+  const int64 unit = int64(at.head) * V::kTiles + at.tile;
+  return V::workspace(at) + (unit * allSpans<V>(at.args) + before + span) * V::kCheckpoint;
+}
+
+template <class V> __device__ __forceinline__ float* roomOf(const Place& at) {
+  const int64 checkpoints = int64(at.args.heads) * V::kTiles * allSpans<V>(at.args);
+  return V::workspace(at) + checkpoints * V::kCheckpoint + blockIdx.x * int64(V::kRoom);
+}
+
+/// The states before a span, then what is read of it.
+template <class REPLAY> __device__ __forceinline__ void replay(const Place& at, float* checkpoint) {
+  REPLAY sweep;
+  sweep.restore(at, checkpoint);
+  walk(sweep, at);
+}
+
+/// One walk over the sequence, span by span; KEPT: later ones replay it.
+template <class V, class SWEEP, bool KEPT, class... REPLAYS>
+__device__ __forceinline__ void runSpans(const Place& at) {
+  SWEEP sweep;
+  sweep.load(at);
+  __syncthreads();
+  const int spans = (at.sequence.tokens + V::kSpan - 1) / V::kSpan;
+#pragma unroll 1
+  for (int i = 0; i < spans; ++i) {
+    const int span = SWEEP::kReverse ? spans - 1 - i : i;
+    const Place own = at.span<V::kSpan>(span);
+    float* checkpoint = checkpointAt<V>(at, span);
+    (replay<REPLAYS>(own, checkpoint), ...);
+    if constexpr (KEPT)
+      sweep.save(own, checkpoint);
+    walk(sweep, own);
   }
   sweep.store(at);
   __syncthreads();

@@ -45,7 +45,7 @@ template <class V> struct HopperChannelScan : ChannelSweep<V> {
   using Base::value;
   using Base::warp;
   using typename Base::States;
-  static constexpr int kLoaders = 4, kThreads = 128 * (1 + kKeyPanels + kGroups);
+  static constexpr int kThreads = 128 * (1 + kKeyPanels + kGroups);
   static constexpr int kSteps = V::kK / 16;  ///< Of 16 channels.
   const bool later = warp >= kParts / 2;     ///< Than the middle of the chunk.
 
@@ -148,32 +148,50 @@ template <class V> struct HopperChannelScan : ChannelSweep<V> {
 
   /// What the state needs of every chunk of the walk: decayed queries and keys, scores, decays.
   __device__ __forceinline__ void transform() const {
-    this->sweepTiles();
+    typename Base::TokenScalars scalars;
+    this->startScalars(scalars);
+    this->sweepTiles(scalars);
 #pragma unroll 1
     for (int walked = 0; walked < segment.chunks; ++walked) {
       int round = segment.swept + walked, stage = round % V::kStages;
       full(stage).wait(round / V::kStages & 1);
-      if constexpr (V::kRowProgram)
-        this->mapTiles(segment.chunk(round), stage);
+      if constexpr (V::kRowProgram || V::kTokenScalars)
+        this->mapTiles(scalars, round, stage);
       float sums[4][2][4];
       const float least = this->sumGates(sums, toMiddle(true), stage);
       if (anyOfWarpgroup(1 + panel, least < -widestPart<Element>)) {
         const float2 excess = this->decayWide(walked, stage);
         if (warp == 0)
           joinChunk(walked, true, excess);
+        if constexpr (V::kNormaliser) {
+          this->sumKeys(stage);
+          this->meet();
+          this->readNormaliser(walked, stage, true);
+        }
       } else {
         if (warp == 0)
           joinChunk(walked, false, {});
         FragmentA queries[4];
         decayTiles(queries, sums, stage);
         fenceAsyncProxy();
+        if constexpr (V::kNormaliser)
+          this->sumKeys(stage);
         this->meet();
         scoreChunk(queries, walked, stage);
+        if constexpr (V::kNormaliser)
+          this->readNormaliser(walked, stage, false);
       }
       fenceAsyncProxy();
       this->arriveWarp(scored());
     }
-    if (segment.count > 1 && segment.last() && warp == 0)
+    if (!segment.last() || warp > 0)
+      return;
+    if constexpr (V::kNormaliser) {
+      if (segment.count > 1)
+        this->states(0).awaitOthers();
+      this->storeNormaliser(segment.chunks);
+    }
+    if (segment.count > 1)
       this->states(0).close();
   }
 
@@ -299,13 +317,7 @@ template <class V> struct HopperChannelScan : ChannelSweep<V> {
       addKeys(state, stage, group);
       wgmmaWait<1>();
       this->arriveWarp(consumed());
-      const char* values = value(stage) + group * kPanel;
-      auto valueAt = [&](int n, int half, int e) {
-        int token = n * 8 + lane % 4 * 2 + e, column = warp * 16 + lane / 4 + half * 8;
-        return toFloat(*reinterpret_cast<const Element*>(values + panelOffset(token, column / 8) +
-                                                         column % 8 * 2));
-      };
-      this->writeChunk(out, valueAt, segment.chunk(round), stage, group);
+      this->writeChunk(out, walked, stage, group);
       wgmmaWait<0>();
       this->arriveWarp(empty(stage));
     }
@@ -339,7 +351,7 @@ template <class V> struct HopperChannelScan : ChannelSweep<V> {
   __device__ __forceinline__ void initialise() const {
     if (threadIdx.x == 0) {
       for (int stage = 0; stage < V::kStages; ++stage) {
-        full(stage).init(kLoaders * 32);
+        full(stage).init(V::kInputs * 32);
         empty(stage).init(4 * kGroups);
       }
       scored().init(4 * kKeyPanels);
@@ -356,16 +368,14 @@ template <class V> struct HopperChannelScan : ChannelSweep<V> {
     int role = threadIdx.x / 128;
     if (role == 0) {
       lowerRegisters<V::kLoadRegisters>();
-      const int columns = V::kV - this->tile * V::kBlockV;
       if (warp == 0)
-        this->template copyRows<Element, V::kK>(V::queryTensor(args), 0, 0, V::kK, false);
+        this->template copyInputs<0>();
       else if (warp == 1)
-        this->template copyRows<Element, V::kK>(V::keyTensor(args), 0, kKeyTile, V::kK, true);
+        this->template copyInputs<1>();
       else if (warp == 2)
-        this->template copyRows<Element, V::kBlockV>(V::valueTensor(args), this->tile * V::kBlockV,
-                                                     2 * kKeyTile, columns, true);
+        this->template copyInputs<2>();
       else
-        this->template copyRows<Gate, V::kK>(V::gateTensor(args), 0, V::kGateOffset, V::kK, true);
+        this->template copyInputs<3>();
     } else if (role <= kKeyPanels) {
       lowerRegisters<V::kScoreRegisters>();
       transform();

@@ -14,13 +14,9 @@ template <class V> struct ChannelSweep : WideChunks<V> {
   using Base::warp;
   using typename Base::States;
 
-  __device__ __forceinline__ States states(int thread) const {
-    return {segment, static_cast<char*>(this->args.workspace), this->unit, thread, lane};
-  }
-
   /// The keys of this warp's sub-chunk from each token to the end of the segment; `behind`: the
   /// gates of this lane's two channels behind the chunk, which those of the chunk join.
-  __device__ __forceinline__ void decayKeys(float2& behind, int stage) const {
+  __device__ __forceinline__ void decayKeys(float2& behind, float2& normaliser, int stage) const {
     const FragmentA later = onesWhere<Gate>(lane, [](int row, int column) { return column > row; });
     float sums[4][2][4];
     this->sumGates(sums, later, stage);
@@ -51,27 +47,41 @@ template <class V> struct ChannelSweep : WideChunks<V> {
       Base::storeRows(address, k);
     }
     fenceAsyncProxy();
+    if constexpr (V::kNormaliser)
+      this->sumKeys(stage);
     // The sums of the next chunk take the place of these.
     this->meet();
+    if constexpr (V::kNormaliser)
+      this->addKeySums(normaliser);
+  }
+
+  /// Until the state has this round of the sweep, so that it is never told of two rounds at once.
+  __device__ __forceinline__ void awaitState(int round) const {
+    if (round >= 0)
+      Base::empty(round % V::kStages).wait(round / V::kStages & 1);
   }
 
   /// What the state needs of the sweep, and the decays over the segment for later ones.
-  __device__ __forceinline__ void sweepTiles() const {
-    float2 behind = make_float2(0.0f, 0.0f);
+  __device__ __forceinline__ void sweepTiles(typename Base::TokenScalars& scalars) const {
+    float2 behind = make_float2(0.0f, 0.0f), normaliser = behind;
 #pragma unroll 1
     for (int round = 0; round < segment.swept; ++round) {
       int stage = round % V::kStages;
       full(stage).wait(round / V::kStages & 1);
-      if constexpr (V::kRowProgram)
-        this->mapTiles(segment.chunk(round), stage);
-      decayKeys(behind, stage);
+      if constexpr (V::kRowProgram || V::kTokenScalars)
+        this->mapTiles(scalars, round, stage);
+      decayKeys(behind, normaliser, stage);
+      awaitState(round - 1);
       this->arriveWarp(this->scored());
     }
-    if (segment.last() || warp > 0)
+    awaitState(segment.swept - 1);
+    if (warp > 0)
       return;
-    *reinterpret_cast<float2*>(states(0).vector(segment.index) + (panel * 32 + lane) * 2) =
-        make_float2(exp2(behind.x), exp2(behind.y));
-    states(0).publish();
-    states(0).leave();
+    if (!segment.last())
+      this->share(make_float2(exp2(behind.x), exp2(behind.y)), normaliser);
+    if constexpr (V::kNormaliser)
+      this->findNormaliser();
+    if (!segment.last())
+      this->states(0).leave();
   }
 };

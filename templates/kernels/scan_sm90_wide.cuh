@@ -12,8 +12,8 @@
 // most 1. Only a sub-chunk's scores by itself go back from one reference to the one before; where
 // its range is too wide for that, they are computed in halves (scoreStrong).
 
-template <class V> struct WideChunks : ChannelTiles<V> {
-  using Base = ChannelTiles<V>;
+template <class V> struct WideChunks : ChannelSums<V> {
+  using Base = ChannelSums<V>;
   using Element = typename V::Element;
   using Gate = typename V::Gate;
   using Base::asColumns;

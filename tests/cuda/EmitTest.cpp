@@ -124,6 +124,26 @@ TEST(Emit, TheFormForHopperHasAWarpgroupForEachPanelOfDecayedChannels) {
   EXPECT_EQ(kernel.segmenting.roomBytes, of(128, 64).segmenting.roomBytes + 2 * 64 * 128);
 }
 
+TEST(Emit, GatesOfAnyKindHaveATileInTheFormForHopper) {
+  Plan plan = libraryPlan("gla");
+  Signature signature = signatureOf(plan, 128, 128);
+  KernelSource same = emit(plan, Family::scan, signature, kHopperTile);
+  EXPECT_EQ(same.copies.size(), 4u);
+  EXPECT_NE(same.text.find("using Gate = bf16"), std::string::npos);
+  for (size_t i = 0; i < plan.operands.size(); ++i)
+    if (plan.operands[i].log)
+      signature.dtypes[i] = DType::f32;
+  Tile tile = kHopperTile;
+  tile.stages = 2;
+  KernelSource single = emit(plan, Family::scan, signature, tile);
+  EXPECT_EQ(single.copies.size(), 3u) << "the copy engine brings no gates in fp32";
+  EXPECT_NE(single.text.find("using Gate = f16"), std::string::npos);
+  plan = libraryPlan("hgrn2");
+  KernelSource mapped = emit(plan, Family::scan, signatureOf(plan, 128, 128), kHopperTile);
+  EXPECT_EQ(mapped.copies.size(), 3u);
+  EXPECT_EQ(mapped.sharedBytes, same.sharedBytes) << "the key takes the place of the gate's input";
+}
+
 TEST(Emit, RefusesWhatTheFormForHopperDoesNotTake) {
   auto of = [&](const char* variant, const Signature& signature, Tile tile = kHopperTile) {
     return refusal(libraryPlan(variant), Family::scan, signature, tile);
@@ -136,15 +156,17 @@ TEST(Emit, RefusesWhatTheFormForHopperDoesNotTake) {
   EXPECT_EQ(of("retnet", signatureOf(plan, 128, 128, DType::f32)),
             words("retnet", "the form for sm_90a computes in bf16 or f16, not f32"));
   Plan gla = libraryPlan("gla");
-  Signature gated = signatureOf(gla, 128, 128);
-  for (size_t i = 0; i < gla.operands.size(); ++i)
-    if (gla.operands[i].log)
-      gated.dtypes[i] = DType::f32;
-  EXPECT_EQ(of("gla", gated), words("gla", "in the form for sm_90a the decay of every channel must "
-                                           "be an input in bf16 or f16"));
-  EXPECT_EQ(of("hgrn2", signatureOf(libraryPlan("hgrn2"), 128, 128)),
-            words("hgrn2", "in the form for sm_90a the decay of every channel must be an input in "
-                           "bf16 or f16"));
+  Plan many = planOf(R"(variant many(K, V) {
+    input  q[K], a[K], b[K], c[K], d[K], e[K], f[K], g[K], v[V]
+    state  S[K, V]
+    S <- sigmoid(a) * S + (b + c + d + e + f + g) * v
+    output o[V] = q @ S
+  })",
+                     "many");
+  EXPECT_EQ(refusal(many, Family::scan, signatureOf(many, 64, 64), kHopperTile),
+            words("many",
+                  "the form for sm_90a with a decay of every channel takes at most 8 inputs "
+                  "over K or V"));
   EXPECT_EQ(of("gla", signatureOf(gla, 208, 128)),
             words("gla", "K must be at most 192 in the form for sm_90a with a decay of every "
                          "channel"));

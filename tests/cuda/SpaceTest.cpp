@@ -64,7 +64,7 @@ TEST(Space, OnlyHopperHasItsForm) {
     return std::count_if(all.tiles.begin(), all.tiles.end(),
                          [](const Tile& tile) { return tile.form == Form::sm90a; });
   };
-  EXPECT_EQ(hopper("sm_90a"), 2 * 3 * 7) << "blockV, chunk and stages, segments";
+  EXPECT_EQ(hopper("sm_90a"), (2 * 2 + 1) * 7) << "blockV and stages, or a chunk of 128; segments";
   for (const char* arch : {"sm_80", "sm_89", "sm_100", "sm_120"})
     EXPECT_EQ(hopper(arch), 0) << arch;
 }
@@ -86,7 +86,7 @@ TEST(Space, HopperUpdatesItsStateEvery64Tokens) {
 }
 
 TEST(Space, HopperTakesItsFormByDefault) {
-  for (const char* name : {"retnet", "simple_gla", "mamba2"}) {
+  for (const char* name : {"retnet", "simple_gla", "mamba2", "gla"}) {
     Plan plan = libraryPlan(name);
     for (long long batchHeads : {16, 128, 1024})
       EXPECT_EQ(candidates(plan, Family::scan, signatureOf(plan, 128, 128), knownDevice("sm_90a"),

@@ -115,6 +115,17 @@ TEST_P(General, IsRightOnce) {
                 .tile = tiles[0]}});
 }
 
+/// For the emulator, too (tests/emulator).
+TEST_P(General, HasAGradient) {
+  expectRight({{.variant = adjointOf(GetParam().name),
+                .family = Family::sequential,
+                .dtype = DType::f32,
+                .K = 12,
+                .V = 20,
+                .shape = {1, 37, 2},
+                .tile = Tile{16, 4, 32, 1, 8, 4, Form::general}}});
+}
+
 INSTANTIATE_TEST_SUITE_P(Gpu, General, testing::ValuesIn(specs),
                          [](const auto& info) { return std::string(info.param.name); });
 

@@ -57,6 +57,16 @@ constexpr const char* outputGateText = R"(variant output_gate(K, V) {
   output o[V] = (q @ S) * silu(v)
 })";
 
+/// Queries and keys of one input.
+constexpr const char* sharedName = "shared_input";
+constexpr const char* sharedText = R"(variant shared_input(K, V) {
+  input  x[K], v[V]
+  input  g in log
+  state  S[K, V]
+  S <- exp(g) * S + l2norm(x) * v
+  output o[V] = softmax(x) @ S
+})";
+
 class Hopper : public GpuTest, public testing::WithParamInterface<const char*> {
 protected:
   void SetUp() override {
@@ -69,19 +79,22 @@ protected:
     addVariant(beforeName, beforeText);
     addVariant(gatedName, gatedText);
     addVariant(normalisedName, normalisedText);
+    addVariant(sharedName, sharedText);
     addVariant(outputGateName, outputGateText);
   }
 
   /// A case for every chunk, blockV and number of stages, changed by `change`.
   template <typename Change> void expectAll(const Change& change) const {
     const bool gates = variantNamed(GetParam()).plan.scan->decay == DecayKind::vector;
-    // It takes the shared memory of a stage.
+    // Both take shared memory, the gate that of a stage.
     const bool outputGate =
         GetParam() == std::string("mamba2_gated") || GetParam() == std::string(outputGateName);
+    const bool normalised = GetParam() == std::string(normalisedName);
     std::vector<Case> cases;
     for (int blockV : {64, 128})
       for (auto [chunk, stages] : {std::pair{64, 2}, {64, 3}, {128, 2}, {128, 4}}) {
-        if ((chunk > 64 && gates) || (outputGate && blockV > 64 && stages > 2))
+        if ((chunk > 64 && gates) || (outputGate && blockV > 64 && stages > 2) ||
+            (normalised && blockV > 64 && stages > 3))
           continue;
         Case one{.variant = GetParam(), .K = 128, .V = 128, .shape = {2, 150, 4}};
         one.tile = Tile{chunk, 64, blockV, stages, 1, 1, Form::sm90a, 1};
@@ -256,6 +269,19 @@ TEST_P(Hopper, SegmentsOfMoreHeadsThanMultiprocessors) {
   expectRight({one});
 }
 
+class HopperInput : public Hopper {};
+
+/// A sweep of the states copies keys, no queries.
+TEST_P(HopperInput, IsQueriesAndKeysInSegments) {
+  std::vector<Case> cases;
+  for (int segments : {1, 3}) {
+    Case one{.variant = GetParam(), .K = 64, .V = 64, .shape = {2, 200, 2}};
+    one.tile = Tile{64, 64, 64, 2, 1, 1, Form::sm90a, segments};
+    cases.push_back(one);
+  }
+  expectRight(cases);
+}
+
 /// Blocks of two heads, each with its own decays and states; not every variant has them.
 class HopperPairs : public Hopper {};
 
@@ -292,6 +318,9 @@ INSTANTIATE_TEST_SUITE_P(Gpu, Hopper,
 INSTANTIATE_TEST_SUITE_P(Gpu, HopperPairs,
                          testing::Values("retnet", "simple_gla", "mamba2", "mamba2_gated",
                                          plainName),
+                         [](const auto& info) { return std::string(info.param); });
+
+INSTANTIATE_TEST_SUITE_P(Gpu, HopperInput, testing::Values(sharedName),
                          [](const auto& info) { return std::string(info.param); });
 
 }  // namespace

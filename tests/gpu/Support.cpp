@@ -111,6 +111,8 @@ std::string numbersOf(const Case& one) {
   text << one.variant << ", " << name(one.dtype);
   if (one.stateType != DType::f32)
     text << ", states " << name(one.stateType);
+  if (one.gateType)
+    text << ", gates " << name(*one.gateType);
   text << ", K " << one.K << " V " << one.V << ", B " << one.shape.batch << " T "
        << one.shape.tokens << " H " << one.shape.heads;
   for (const auto& [input, heads] : one.how.heads)
@@ -196,6 +198,19 @@ const CompiledVariant& variantNamed(const std::string& name) {
   });
 }
 
+std::string adjointOf(const std::string& name) {
+  std::string own = "d." + name;
+  variants.get(own, [&] {
+    CompiledVariant adjoint = variantNamed(name);
+    adjoint.plan = adjoint.backward;
+    adjoint.token = adjoint.gradient;
+    adjoint.isStabilised = false;
+    adjoint.chunk.reset();
+    return adjoint;
+  });
+  return own;
+}
+
 void addVariant(const std::string& name, const std::string& text) {
   variants.get(name, [&] { return compiledVariant(name, text, name + ".lathe"); });
 }
@@ -235,6 +250,7 @@ Signature signatureOf(const Case& one) {
   for (const Operand& operand : plan.operands)
     signature.dtypes.push_back(operand.kind == Operand::Kind::state   ? one.stateType
                                : operand.kind == Operand::Kind::param ? DType::f32
+                               : operand.log && one.gateType          ? *one.gateType
                                                                       : one.dtype);
   return signature;
 }
@@ -309,13 +325,13 @@ std::string failureOf(const Case& one, int threads) {
   }
 }
 
-void expectRight(const std::vector<Case>& cases) {
-  std::vector<std::string> failures(cases.size());
+void expectNoFailure(std::size_t count, const std::function<std::string(std::size_t)>& failureOf) {
+  std::vector<std::string> failures(count);
   std::atomic<std::size_t> next = 0;
   auto work = [&] {
     cuda::ContextScope scope(device);
-    for (std::size_t i; (i = next++) < cases.size();)
-      failures[i] = failureOf(cases[i]);
+    for (std::size_t i; (i = next++) < count;)
+      failures[i] = failureOf(i);
   };
   std::vector<std::thread> others;
   for (int i = 1; i < cores(); ++i)
@@ -329,8 +345,12 @@ void expectRight(const std::vector<Case>& cases) {
   for (const std::string& failure : failures)
     if (!failure.empty() && ++wrong <= most)
       ADD_FAILURE() << failure;
-  EXPECT_EQ(wrong, 0) << "of " << cases.size() << " calls are wrong";
-  EXPECT_FALSE(cases.empty());
+  EXPECT_EQ(wrong, 0) << "of " << count << " calls are wrong";
+  EXPECT_GT(count, 0U);
+}
+
+void expectRight(const std::vector<Case>& cases) {
+  expectNoFailure(cases.size(), [&](std::size_t i) { return failureOf(cases[i]); });
 }
 
 std::vector<Family> familiesOf(const std::string& variant, std::int64_t tokens) {

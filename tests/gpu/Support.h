@@ -6,6 +6,7 @@
 #include "runtime/Prepare.h"
 #include "tuner/Verify.h"
 
+#include <functional>
 #include <gtest/gtest.h>
 #include <memory>
 #include <optional>
@@ -26,6 +27,9 @@ const CompiledVariant& variantNamed(const std::string& name);
 /// Lets `variantNamed` find a variant that is not in the library.
 void addVariant(const std::string& name, const std::string& text);
 
+/// Lets `variantNamed` find the adjoint of a variant as one of its own, and returns its name.
+std::string adjointOf(const std::string& name);
+
 /// One call of one kernel, to be compared with the interpreter.
 struct Case {
   std::string variant;
@@ -36,8 +40,9 @@ struct Case {
   Draw how = {};
   Placement placement = {};
   DType stateType = DType::f32;
-  std::optional<Tile> tile = {};  ///< Absent: the model's first.
-  bool pairedHeads = false;       ///< Signature::pairedHeads
+  std::optional<Tile> tile = {};       ///< Absent: the model's first.
+  bool pairedHeads = false;            ///< Signature::pairedHeads
+  std::optional<DType> gateType = {};  ///< Of log-decays, where it is not `dtype`.
 };
 
 /// "gla scan c16 b64 v64 s2 k1 x1, bf16, K 64 V 64, B 2 T 40 H 2, ..."
@@ -61,6 +66,9 @@ Oracle oracle();
 
 /// Runs a case twice: nothing where both runs are right and the same to the bit.
 std::string failureOf(const Case& one, int threads = 1);
+
+/// Asks for the failures of so many calls on all cores; a test failure for each that is not empty.
+void expectNoFailure(std::size_t count, const std::function<std::string(std::size_t)>& failureOf);
 
 /// Runs every case, on all cores; a test failure for each that is wrong.
 void expectRight(const std::vector<Case>& cases);

@@ -64,5 +64,12 @@ TEST(Suite, EveryCaseOfTheH200SuiteHasAKernel) {
   }
 }
 
+TEST(Suite, OneHasBackwardPassesAlone) {
+  const std::vector<BenchCase> cases = suiteOf("h200-backward");
+  EXPECT_FALSE(cases.empty());
+  for (const BenchCase& one : cases)
+    EXPECT_TRUE(one.isBackward);
+}
+
 }  // namespace
 }  // namespace lathe::tool

@@ -11,6 +11,8 @@ class WithoutGpu(Case):
             ["bench", "gla", "--shape", "1,64,1"],
             ["bench", "--suite", "h200", "--json", "out.json"],
             ["tune", "gla", "--shape", "1,64,1"],
+            ["bench", "gla", "--shape", "1,64,1", "--pass", "bwd"],
+            ["tune", "gla", "--shape", "1,64,1", "--pass", "bwd"],
         ):
             done = self.lathe(*arguments, code=1)
             self.assertEqual(done.stdout, "")
@@ -33,10 +35,23 @@ class Usage(Case):
             "lathe: lathe bench FILE needs --shape B,T,H, such as --shape 8,4096,16\n",
         )
 
+    def test_the_backward_pass_has_one_family(self):
+        rule = "; the family of a backward pass is sequential\n"
+        for command in ("bench", "tune"):
+            self.assertEqual(
+                self.lathe(command, "gla", "--shape", "1,64,1", "--pass", "bwd", "--family", "scan",
+                           code=2).stderr,
+                "lathe: --pass bwd takes no --family" + rule,
+            )
+        self.assertEqual(
+            self.lathe("bench", "--suite", "h200", "--pass", "bwd", code=2).stderr,
+            "lathe: --pass bwd takes a FILE; a suite says itself which passes it measures\n",
+        )
+
     def test_an_unknown_suite(self):
         self.assertEqual(
             self.lathe("bench", "--suite", "b300", code=2).stderr,
-            "lathe: 'b300' is no suite; there is h200\n",
+            "lathe: 'b300' is no suite; there are h200 and h200-backward\n",
         )
 
     def test_numbers(self):

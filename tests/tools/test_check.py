@@ -211,7 +211,7 @@ class Explain(Case):
             "  dS[t-1] = exp(g) * P",
         ):
             self.assertIn(f"{line}\n", out)
-        cost = r"[\d.]+ kB and [\d.]+ kFLOP \([\d.]+ kFLOP in chunks of 16\)"
+        cost = r"[\d.]+ kB and [\d.]+ kFLOP \([\d.]+ kFLOP in chunks of 64\)"
         self.assertRegex(out, rf"(?m)^  a token +{cost} for each head$")
         self.assertRegex(out, rf"(?m)^  its gradient +{cost}$")
 

@@ -27,6 +27,21 @@ TEST(Tolerance, IsThatOfTheWeakestLink) {
   EXPECT_EQ(tolerance(channels, signatureOf(plan, DType::f32), "o"), 0.001);
 }
 
+TEST(Tolerance, OfGradients) {
+  Plan adjoint = plan;
+  adjoint.operands.push_back({.kind = Operand::Kind::input, .name = "g", .dims = {}});
+  for (const char* name : {"q", "g", "S"}) {
+    adjoint.operands.push_back(
+        {.kind = Operand::Kind::output, .name = "d." + std::string(name), .dims = {}});
+    EXPECT_EQ(tolerance(adjoint, signatureOf(adjoint, DType::f32), "d." + std::string(name)),
+              0.002);
+  }
+  const Signature half = signatureOf(adjoint, DType::bf16);
+  EXPECT_EQ(tolerance(adjoint, half, "d.q"), 0.008);
+  EXPECT_EQ(tolerance(adjoint, half, "d.S"), 0.008);
+  EXPECT_EQ(tolerance(adjoint, half, "d.g"), 0.02);
+}
+
 TEST(Judge, SaysWhichTensorIsOff) {
   Signature signature = signatureOf(plan);
   HostResult expected{{{"o", {{2}, {1, 1}}}}, {{"S", {{1}, {2}}}}};
@@ -44,6 +59,16 @@ TEST(Judge, SaysWhichTensorIsOff) {
   found.states.clear();
   found.outputs = expected.outputs;
   EXPECT_TRUE(judge(plan, signature, found, expected).passed);
+}
+
+TEST(Judge, WhatUnderflowsIsNoMistake) {
+  const Signature signature = signatureOf(plan);
+  HostResult expected{{{"o", {{2}, {1e-40, -1e-103}}}}, {}}, found{{{"o", {{2}, {0, 0}}}}, {}};
+  EXPECT_TRUE(judge(plan, signature, found, expected).passed);
+  found.outputs["o"].data[0] = 1e-20;
+  EXPECT_FALSE(judge(plan, signature, found, expected).passed);
+  found.outputs["o"].data[0] = std::nan("");
+  EXPECT_FALSE(judge(plan, signature, found, expected).passed);
 }
 
 TEST(Judge, TheSameBits) {

@@ -19,7 +19,7 @@ namespace lathe::tool {
 namespace {
 
 struct BenchCommand {
-  std::string file, suite, json, plot, commit = LATHE_COMMIT;
+  std::string file, suite, json, plot, commit = LATHE_COMMIT, pass = "fwd";
   KernelOptions kernel;
   BenchMethod method;
   int device = 0;
@@ -47,6 +47,7 @@ std::string commandText(const BenchCommand& options) {
   add("--dtype", options.kernel.dtype);
   text += options.kernel.pairedHeads ? " --paired-heads" : "";
   add("--family", options.kernel.family);
+  add("--pass", options.pass == "bwd" ? options.pass : "");
   add("--tile", options.method.tile);
   add("--tune", numberText(options.method.tuneSeconds));
   add("--repeats", std::to_string(options.method.repeats));
@@ -71,6 +72,8 @@ BenchRow measureOne(const BenchCommand& options, const BenchMethod& method, cons
   only.shape = parseShape(options.kernel.shape);
   const Signature signature = parseSignature(options.kernel, variant.plan);
   only.heads = pairedHeads(variant.plan, signature, only.shape.heads);
+  if (options.pass == "bwd")
+    return measureBackward(only, variant, signature, gpu, method);
   return measure(only, variant, signature,
                  parseFamily(options.kernel.family, variant.plan, only.shape.tokens), gpu, method);
 }
@@ -105,6 +108,10 @@ int bench(const BenchCommand& options) {
   const bool isSuite = !options.suite.empty();
   if (isSuite == !options.file.empty())
     throw UsageError("lathe bench takes either FILE with --shape, or --suite h200");
+  if (isSuite && options.pass == "bwd")
+    throw UsageError("--pass bwd takes a FILE; a suite says itself which passes it measures");
+  if (options.pass == "bwd")
+    refuseFamily(options.kernel.family);
   if (!isSuite && options.kernel.shape.empty())
     throw UsageError("lathe bench FILE needs --shape B,T,H, such as --shape 8,4096,16");
   const std::vector<BenchCase> cases = isSuite ? suiteOf(options.suite) : std::vector<BenchCase>(1);
@@ -125,8 +132,11 @@ int bench(const BenchCommand& options) {
     }
     const BenchCase& one = cases[i];
     const CompiledVariant variant = loadVariant(one.variant, "");
-    record.rows.push_back(measure(one, variant, signatureOf(one, variant.plan),
-                                  variant.plan.family(one.shape.tokens), gpu, method));
+    const Signature signature = signatureOf(one, variant.plan);
+    record.rows.push_back(
+        one.isBackward
+            ? measureBackward(one, variant, signature, gpu, method)
+            : measure(one, variant, signature, variant.plan.family(one.shape.tokens), gpu, method));
     progress.show("rows", int(i) + 1, int(cases.size()));
     // What was measured is kept even where a later row fails.
     write(options, record);
@@ -145,16 +155,21 @@ void addBench(CLI::App& app, Action& action) {
       app, "bench", "Measure a variant, or a suite, on this GPU",
       "  lathe bench gla --shape 8,4096,16\n"
       "  lathe bench gla --shape 8,4096,16 --tile c16,b64,v64 --plot gla.svg\n"
+      "  lathe bench gla --shape 8,4096,16 --pass bwd\n"
       "  lathe bench --suite h200 --json h200.json --plot h200.svg\n"
       "Medians of launches with a cold L2. min: every input read once, every output written once,\n"
       "states written (of a step: read and written). ceiling: the time of a copy of so many "
       "bytes,\n"
       "measured in the same run, as a share of the kernel's.");
   command->add_option("FILE", options->file, "a .lathe file, or the name of a library variant");
-  command->add_option("--suite", options->suite, "all cases of a suite: h200")->type_name("NAME");
+  command->add_option("--suite", options->suite, "all cases of a suite: h200 or h200-backward")
+      ->type_name("NAME");
   options->kernel.addShape(*command, false);
   options->kernel.addSignature(*command);
   options->kernel.addFamily(*command);
+  command->add_option("--pass", options->pass, "fwd or bwd: the gradients of a call alone")
+      ->type_name("PASS")
+      ->check(CLI::IsMember({"fwd", "bwd"}));
   command
       ->add_option("--tile", options->method.tile,
                    "instead of the tuned one, e.g. c16,b64,v64; what is left out is as tuned")

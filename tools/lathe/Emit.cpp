@@ -1,4 +1,5 @@
 // lathe emit: any stage between the spec and the cubin, as text or bytes.
+#include "compiler/cuda/Backward.h"
 #include "compiler/cuda/Launcher.h"
 #include "compiler/spec/Parser.h"
 #include "runtime/Compile.h"
@@ -22,6 +23,7 @@ namespace {
 
 struct EmitOptions {
   std::string file, stage, output, launcher;
+  bool isBackward = false;
   KernelOptions kernel;
 };
 
@@ -62,12 +64,17 @@ void writeFile(const std::string& path, const std::string& text) {
 }
 
 /// With --launcher, also writes the host code beside the kernel.
-KernelSource kernelOf(const EmitOptions& options, const Plan& plan, const std::string& arch) {
+KernelSource kernelOf(const EmitOptions& options, const CompiledVariant& variant,
+                      const std::string& arch) {
   constexpr long long manyTokens = 4096;
   const Shape shape =
       options.kernel.shape.empty() ? Shape{8, manyTokens, 16} : parseShape(options.kernel.shape);
-  const Signature signature = parseSignature(options.kernel, plan);
-  const Family family = parseFamily(options.kernel.family, plan, shape.tokens);
+  const Plan& plan = options.isBackward ? variant.backward : variant.plan;
+  Signature signature = parseSignature(options.kernel, variant.plan);
+  if (options.isBackward)
+    signature = adjointSignature(variant.plan, plan, signature);
+  const Family family = options.isBackward ? Family::sequential
+                                           : parseFamily(options.kernel.family, plan, shape.tokens);
   const Tile best =
       candidates(plan, family, signature, knownDevice(arch), shape.batch * shape.heads)
           .tiles.front();
@@ -87,9 +94,9 @@ std::string render(const EmitOptions& options) {
     if (stage == name)
       return variant.ir(form);
   if (stage == "plan")
-    return nlohmann::json(variant.plan).dump(2) + "\n";
+    return nlohmann::json(options.isBackward ? variant.backward : variant.plan).dump(2) + "\n";
   const std::string arch = archOrDefault(options.kernel.arch);
-  const KernelSource kernel = kernelOf(options, variant.plan, arch);
+  const KernelSource kernel = kernelOf(options, variant, arch);
   if (stage == "cuda")
     return kernel.text;
   if (stage == "ptx")
@@ -134,6 +141,8 @@ void addEmit(CLI::App& app, Action& action) {
       "  lathe emit gla --stage cuda -o gla.cuh --launcher gla_launch.cuh\n"
       "  lathe emit gla --stage ptx --arch sm_80\n"
       "  lathe emit mamba2 --stage cubin --family step -o step.cubin\n"
+      "  lathe emit mamba2 --stage cuda --backward            the sequential kernel of its "
+      "adjoint\n"
       "The CUDA source is complete: it has no includes, and nvcc compiles it too. ptx and cubin "
       "need\nNVRTC, but no GPU.");
   command->add_option("FILE", options->file, "a .lathe file, or the name of a library variant")
@@ -145,6 +154,9 @@ void addEmit(CLI::App& app, Action& action) {
   command->add_option("-o,--output", options->output, "instead of stdout")->type_name("FILE");
   command->add_option("--launcher", options->launcher, "also write host code that launches it")
       ->type_name("FILE");
+  command->add_flag(
+      "--backward", options->isBackward,
+      "the kernel of the backward pass that any variant has (plan, cuda, ptx, cubin)");
   options->kernel.addSignature(*command);
   options->kernel.addShape(*command, false);
   options->kernel.addFamily(*command);

@@ -56,6 +56,16 @@ nlohmann::json toJson(const TokenCost& cost) {
   return {{"bytes", cost.bytes}, {"flop", cost.flop}, {"chunk_flop", cost.chunkFlop}};
 }
 
+nlohmann::json toJson(const BackwardExplanation& e) {
+  if (!e.noKernel.empty())
+    return {{"none", e.noKernel}};
+  return {{"family", name(Family::sequential)},
+          {"default", toString(e.tile)},
+          {"candidates", e.candidates},
+          {"workspace_bytes", e.bytes},
+          {"kept_bytes", e.keptBytes}};
+}
+
 std::string dimsText(const Signature& signature) {
   std::string text;
   for (const auto& [dim, size] : signature.dims)
@@ -170,6 +180,7 @@ Explanation explainVariant(const CompiledVariant& variant, const KernelOptions& 
   // chain from token to token, which no roofline shows.
   e.rooflineSeconds =
       rooflineSeconds(e.board, e.signature, e.callBytes, e.family == Family::scan ? e.callFlop : 0);
+  e.backward = explainBackward(variant, e.signature, e.shape, e.arch);
   return e;
 }
 
@@ -202,6 +213,7 @@ void print(std::ostream& out, const Explanation& e) {
     line(out, "line " + std::to_string(remark.line), remark.text);
   out << "\nPlan for " << shapeText(e.shape) << ", " << dimsText(e.signature) << "\n";
   line(out, "family", name(e.family));
+  line(out, "backward", textOf(e.backward));
   for (const Explanation::Role& role : e.roles)
     line(out, role.role, role.formula);
   out << "\nLeast cost\n";
@@ -263,7 +275,8 @@ nlohmann::json toJson(const Explanation& e) {
             {"TFLOPs", e.board.teraflops},
             {"measured", e.board.isMeasured}}},
           {"roofline_us", e.rooflineSeconds * 1e6},
-          {"tiles", tileJson(e)}};
+          {"tiles", tileJson(e)},
+          {"backward", toJson(e.backward)}};
 }
 
 }  // namespace lathe::tool

@@ -3,6 +3,7 @@
 
 #include "compiler/Compile.h"
 #include "compiler/cuda/Space.h"
+#include "tools/lathe/ExplainBackward.h"
 #include "tools/lathe/KernelOptions.h"
 #include "tools/lathe/Roofline.h"
 
@@ -40,6 +41,7 @@ struct Explanation {
   double callBytes = 0, callFlop = 0;  ///< Of the whole shape.
   Board board;
   double rooflineSeconds = 0;
+  BackwardExplanation backward;
 };
 
 /// The shape is 8,4096,16 where it is not given. Throws UsageError, std::invalid_argument.

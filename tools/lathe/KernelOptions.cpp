@@ -113,6 +113,11 @@ Family parseFamily(const std::string& text, const Plan& plan, long long tokens) 
   throw UsageError("'" + text + "' is no kernel family; accepted are scan, step and sequential");
 }
 
+void refuseFamily(const std::string& text) {
+  if (!text.empty())
+    throw UsageError("--pass bwd takes no --family; the family of a backward pass is sequential");
+}
+
 Tile parseTile(const std::string& text, const Tile& base) {
   Tile tile = base;
   if (!text.empty())

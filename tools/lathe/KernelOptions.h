@@ -36,6 +36,8 @@ Shape parseShape(const std::string& text);
 /// The family named, else the one that runs `tokens` tokens. Throws UsageError for one that is
 /// unknown.
 Family parseFamily(const std::string& text, const Plan& plan, long long tokens);
+/// For a backward pass. Throws UsageError where one is named.
+void refuseFamily(const std::string& text);
 
 /// "c16,b64,v64,s2,k1,x1", the parts that are left out taken from `base`, and "sm_90a" for that
 /// form: any text without it means the portable one. Throws UsageError.

@@ -1,9 +1,11 @@
 #include "tools/lathe/Suite.h"
 
+#include "compiler/cuda/Backward.h"
 #include "runtime/Prepare.h"
 #include "tools/lathe/Command.h"
 #include "tools/lathe/KernelOptions.h"
 #include "tools/lathe/Roofline.h"
+#include "tuner/BackwardCall.h"
 #include "tuner/Oracle.h"
 
 #include <cmath>
@@ -39,16 +41,49 @@ std::vector<BenchCase> h200() {
   return cases;
 }
 
-Tile tileFor(const Problem& problem, const CompiledVariant& variant, const DeviceInfo& gpu,
+/// Training: the backward passes alone.
+std::vector<BenchCase> h200Backward() {
+  std::vector<BenchCase> cases;
+  for (const char* variant : {"retnet", "gla", "gated_delta_net"})
+    for (const Shape& shape : {Shape{8, 4096, 16}, Shape{1, 8192, 16}})
+      cases.push_back({variant, shape, square, DType::bf16, {}, true});
+  cases.push_back({"mamba2", {8, 4096, 32}, mambaDims, DType::bf16, mambaHeads, true});
+  return cases;
+}
+
+Tile tileFor(const Problem& problem, const Oracle& oracle, const DeviceInfo& gpu,
              const BenchMethod& method) {
   Database database;
   if (method.tile.empty() && method.tuneSeconds > 0 && !database.find(problem, gpu, true)) {
     TuneOptions how;
     how.budgetSeconds = method.tuneSeconds;
     how.progress = method.progress;
-    return tune(problem, gpu.ordinal, oracleOf(variant), database, how).winner;
+    return tune(problem, gpu.ordinal, oracle, database, how).winner;
   }
   return parseTile(method.tile, choose(problem, gpu, database).tile);
+}
+
+BenchRow rowOf(const CompiledVariant& variant, const Signature& signature, const Shape& shape,
+               Family family, const Tile& tile) {
+  BenchRow row;
+  row.variant = variant.name;
+  row.family = name(family);
+  row.form = name(tile.form);
+  row.tile = toString(tile);
+  row.shape = shape;
+  row.dims = signature.dims;
+  row.dtype = signature.compute;
+  return row;
+}
+
+/// Times launches, and holds them against a copy of `minBytes`.
+void time(BenchRow& row, const Stopwatch::Launch& launch, double minBytes, const DeviceInfo& gpu,
+          const BenchMethod& method) {
+  const Stopwatch stopwatch(gpu);
+  stopwatch.warmUp(launch);
+  row.time = summarise(stopwatch.sample(launch, method.repeats));
+  row.minBytes = minBytes;
+  row.ceilingShare = minBytes / (method.copyGBps * 1e9) / (row.time.microseconds * 1e-6);
 }
 
 nlohmann::json toJson(const BenchRow& row) {
@@ -75,7 +110,9 @@ nlohmann::json toJson(const BenchRow& row) {
 std::vector<BenchCase> suiteOf(const std::string& name) {
   if (name == "h200")
     return h200();
-  throw UsageError("'" + name + "' is no suite; there is h200");
+  if (name == "h200-backward")
+    return h200Backward();
+  throw UsageError("'" + name + "' is no suite; there are h200 and h200-backward");
 }
 
 nlohmann::json toJson(const BenchRecord& record) {
@@ -105,7 +142,7 @@ BenchRow measure(const BenchCase& benchCase, const CompiledVariant& variant,
   const Plan& plan = variant.plan;
   const Problem problem{&plan, family, signature, benchCase.shape};
   const bool isStep = family == Family::step;
-  const Tile tile = tileFor(problem, variant, gpu, method);
+  const Tile tile = tileFor(problem, oracleOf(variant), gpu, method);
 
   Kernels kernels;
   const PreparedKernel kernel(kernels, plan, emit(plan, family, signature, tile), signature,
@@ -122,22 +159,41 @@ BenchRow measure(const BenchCase& benchCase, const CompiledVariant& variant,
   placement.device = gpu.ordinal;
   DeviceCall device(plan, signature, benchCase.shape, host, placement);
   const LaunchPlan bound = device.bind(kernel.binder());
-  const Stopwatch stopwatch(gpu);
-  const auto launch = [&](cuda::StreamHandle stream) { kernel.launch(bound, stream); };
-  stopwatch.warmUp(launch);
-
-  BenchRow row;
-  row.variant = variant.name;
-  row.family = name(family);
+  BenchRow row = rowOf(variant, signature, benchCase.shape, family, tile);
   row.pass = isStep ? "step" : "fwd";
-  row.form = name(tile.form);
-  row.tile = toString(tile);
-  row.shape = benchCase.shape;
-  row.dims = signature.dims;
-  row.dtype = signature.compute;
-  row.time = summarise(stopwatch.sample(launch, method.repeats));
-  row.minBytes = minBytes(plan, signature, benchCase.shape, benchCase.heads, {.isRead = isStep});
-  row.ceilingShare = row.minBytes / (method.copyGBps * 1e9) / (row.time.microseconds * 1e-6);
+  time(
+      row, [&](cuda::StreamHandle stream) { kernel.launch(bound, stream); },
+      minBytes(plan, signature, benchCase.shape, benchCase.heads, {.isRead = isStep}), gpu, method);
+  return row;
+}
+
+BenchRow measureBackward(const BenchCase& benchCase, const CompiledVariant& variant,
+                         const Signature& signature, const DeviceInfo& gpu,
+                         const BenchMethod& method) {
+  const Plan &plan = variant.plan, &adjoint = variant.backward;
+  const Signature own = adjointSignature(plan, adjoint, signature);
+  const Problem problem{&adjoint, Family::sequential, own, benchCase.shape};
+  const Tile tile = tileFor(problem, adjointOracleOf(variant), gpu, method);
+
+  Kernels kernels;
+  const PreparedSequence sequence(kernels, emitSequentialBackward(plan, adjoint, signature, tile),
+                                  gpu.ordinal);
+  cuda::ContextScope scope(gpu.ordinal);
+  Draw how;
+  how.initialStates = false;
+  how.heads = benchCase.heads;
+  const HostCall host = draw(adjoint, own, {1, benchCase.shape.tokens, benchCase.shape.heads}, how);
+  BackwardCall device(plan, adjoint, signature, benchCase.shape, host, false, gpu.ordinal);
+  const SequenceLaunch bound = device.bind(sequence);
+
+  std::map<std::string, int> heads = benchCase.heads;
+  for (const auto& [input, count] : benchCase.heads)
+    heads["d." + input] = count;
+  BenchRow row = rowOf(variant, signature, benchCase.shape, problem.family, tile);
+  row.pass = "bwd";
+  time(
+      row, [&](cuda::StreamHandle stream) { sequence.launch(bound, stream); },
+      minBytes(adjoint, own, benchCase.shape, heads, {.isWritten = false}), gpu, method);
   return row;
 }
 

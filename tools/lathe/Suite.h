@@ -21,6 +21,7 @@ struct BenchCase {
   std::map<std::string, int> dims;
   DType dtype = DType::bf16;
   std::map<std::string, int> heads;  ///< Inputs with fewer heads than the call.
+  bool isBackward = false;
 };
 
 /// The cases of a named suite. Throws UsageError for one that is unknown.
@@ -62,5 +63,11 @@ struct BenchMethod {
 BenchRow measure(const BenchCase& benchCase, const CompiledVariant& variant,
                  const Signature& signature, Family family, const DeviceInfo& gpu,
                  const BenchMethod& method);
+
+/// As `measure`, of the backward pass: from the gradients of the outputs to those of all inputs,
+/// params and consts.
+BenchRow measureBackward(const BenchCase& benchCase, const CompiledVariant& variant,
+                         const Signature& signature, const DeviceInfo& gpu,
+                         const BenchMethod& method);
 
 }  // namespace lathe::tool

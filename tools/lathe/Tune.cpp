@@ -1,4 +1,5 @@
 // lathe tune: the fastest tile for a shape on this GPU.
+#include "compiler/cuda/Backward.h"
 #include "tools/lathe/Command.h"
 #include "tools/lathe/CpuDevice.h"
 #include "tools/lathe/KernelOptions.h"
@@ -36,14 +37,24 @@ int tuneOnCpu(const TuneCommand& options, const CompiledVariant& variant, const 
   return 0;
 }
 
+Problem problemOf(const TuneCommand& options, const CompiledVariant& variant, const Shape& shape,
+                  bool isBackward) {
+  const Signature signature = parseSignature(options.kernel, variant.plan);
+  if (!isBackward)
+    return {&variant.plan, parseFamily(options.kernel.family, variant.plan, shape.tokens),
+            signature, shape};
+  refuseFamily(options.kernel.family);
+  return {&variant.backward, Family::sequential,
+          adjointSignature(variant.plan, variant.backward, signature), shape};
+}
+
 int tuneVariant(const TuneCommand& options) {
   const CompiledVariant variant = loadVariant(options.file, options.kernel.variant);
   const Shape shape = parseShape(options.kernel.shape);
   if (options.on == "cpu")
     return tuneOnCpu(options, variant, shape);
-  const Problem problem{&variant.plan,
-                        parseFamily(options.kernel.family, variant.plan, shape.tokens),
-                        parseSignature(options.kernel, variant.plan), shape};
+  const bool isBackward = options.pass == "bwd";
+  const Problem problem = problemOf(options, variant, shape, isBackward);
   const DeviceInfo gpu = deviceInfo(options.device);
   Progress progress(std::cerr, isProgressTerminal());
   TuneOptions how;
@@ -54,11 +65,14 @@ int tuneVariant(const TuneCommand& options) {
     progress.show(step, done, total);
   };
   Database database;
-  const TuningResult result = tune(problem, options.device, oracleOf(variant), database, how);
+  const TuningResult result =
+      tune(problem, options.device, isBackward ? adjointOracleOf(variant) : oracleOf(variant),
+           database, how);
   progress.finish();
   if (options.isFresh)
     database.store(problem, gpu, result);
-  std::cout << variant.name << " " << name(problem.family) << " on " << gpu.name << "\n";
+  std::cout << variant.name << (isBackward ? " backward " : " ") << name(problem.family) << " on "
+            << gpu.name << "\n";
   printTrials(std::cout, result);
   std::cout << toString(result.winner) << ": " << fixedText(result.microseconds, 1)
             << " us; tuning took " << timeText(result.seconds) << "\n";
@@ -96,7 +110,7 @@ void addTune(CLI::App& app, Action& action) {
   command->add_option("--device", options->on, "gpu, or cpu: its threads, slices and saved states")
       ->type_name("DEVICE")
       ->check(CLI::IsMember({"gpu", "cpu"}));
-  command->add_option("--pass", options->pass, "on the CPU: fwd or bwd")
+  command->add_option("--pass", options->pass, "fwd or bwd: the gradients of a call")
       ->type_name("PASS")
       ->check(CLI::IsMember({"fwd", "bwd"}));
   command->add_option("--gpu", options->device, "which one")->type_name("N");

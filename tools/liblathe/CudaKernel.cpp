@@ -1,12 +1,12 @@
 // Kernels of a GPU.
 #include "compiler/cpu/OfProcess.h"
 #include "runtime/Prepare.h"
+#include "tools/liblathe/CudaChoice.h"
 #include "tools/liblathe/Failure.h"
 #include "tools/liblathe/Kernel.h"
 #include "tools/liblathe/Shared.h"
 #include "tools/liblathe/Tensors.h"
 #include "tuner/Oracle.h"
-#include "tuner/Tuner.h"
 
 namespace lathe::abi {
 
@@ -83,31 +83,13 @@ private:
   PreparedKernel prepared;
 };
 
-Choice chooseTile(const Problem& problem, const CompiledVariant& variant, const DeviceInfo& gpu,
-                  lathe_tuning tuning) {
-  if (tuning == LATHE_TUNING_OFF)
-    return chooseByModel(problem, gpu);
-  Database database;
-  if (tuning == LATHE_TUNING_TUNE) {
-    const std::lock_guard lock(measuring());
-    const Choice known = choose(problem, gpu, database);
-    if (known.origin == ChoiceOrigin::tuned)
-      return known;
-    return {tune(problem, gpu.ordinal, oracleOf(variant), database, {}).winner,
-            ChoiceOrigin::tuned};
-  }
-  return choose(problem, gpu, database);
-}
-
 }  // namespace
 
 Prepared prepareCuda(const std::shared_ptr<const Variant>& variant, const Request& request,
                      lathe_tuning tuning) {
   const Plan& plan = variant->compiled.plan;
   if (request.pass == LATHE_BACKWARD)
-    throw Failure(LATHE_ERROR_UNSUPPORTED,
-                  "variant " + plan.variant +
-                      ": the backward pass has no kernels for CUDA; prepare it for the CPU");
+    return prepareCudaBackward(variant, request, tuning);
   if (!plan.noKernel.empty())
     throw Failure(LATHE_ERROR_UNSUPPORTED,
                   "variant " + plan.variant + " has no kernel for CUDA: " + plan.noKernel);
@@ -115,7 +97,7 @@ Prepared prepareCuda(const std::shared_ptr<const Variant>& variant, const Reques
   const long long tokens = request.pass == LATHE_STEP ? 1 : request.shape.tokens;
   const Problem problem{&plan, plan.family(tokens), request.signature, request.shape};
   try {
-    const Choice choice = chooseTile(problem, variant->compiled, gpu, tuning);
+    const Choice choice = chooseTile(problem, oracleOf(variant->compiled), gpu, tuning);
     const std::string tile = toString(choice.tile);
     const std::string key = keyOf(*variant, request) + " " + name(problem.family) + " " + tile;
     auto kernel = ofProcess<Shared<std::string, Kernel>>().get(key, [&] {

@@ -66,6 +66,8 @@ Prepared prepareCpu(const std::shared_ptr<const Variant>& variant, const Request
                     lathe_tuning tuning);
 Prepared prepareCuda(const std::shared_ptr<const Variant>& variant, const Request& request,
                      lathe_tuning tuning);
+Prepared prepareCudaBackward(const std::shared_ptr<const Variant>& variant, const Request& request,
+                             lathe_tuning tuning);
 
 /// Held while something is measured: two at once would disturb each other.
 std::mutex& measuring();

@@ -108,7 +108,9 @@ std::string describe(const CompiledVariant& variant, const Diagnostics& diagnost
               {"remarks", remarks},
               {"warnings", warnings},
               {"passes", {{"cpu", {"forward", "backward", "step"}}, {"cuda", json::array()}}}};
-  if (plan.noKernel.empty())
+  if (plan.noKernel.empty() && variant.backward.noKernel.empty())
+    out["passes"]["cuda"] = {"forward", "backward", "step"};
+  else if (plan.noKernel.empty())
     out["passes"]["cuda"] = {"forward", "step"};
   else
     out["no_cuda"] = plan.noKernel;

@@ -106,7 +106,7 @@ LATHE_API lathe_status lathe_load(const char* name, lathe_variant** variant);
  *             "constant" | "output" | "state", "dims": ["K"], "log": true}]; log: a log-decay
  *   remarks   [{"line": 8, "column": 3, "text": "..."}]: what the compiler says of it
  *   warnings  the same, of what is probably a mistake
- *   passes    {"cpu": ["forward", "backward", "step"], "cuda": ["forward", "step"]}
+ *   passes    {"cpu": ["forward", "backward", "step"], "cuda": ["forward", "backward", "step"]}
  *   no_cuda   only where cuda has no forward pass: why
  * `operands` are as written. Kernels of a variant whose input gate is exponential keep other states
  * (scaled, and one more, their maximum): lathe_kernel_json lists what a launch takes. */

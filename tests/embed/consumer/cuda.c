@@ -75,6 +75,24 @@ static void launches(const lathe_kernel* kernel) {
   free(workspace);
 }
 
+/* What only the backward pass refuses. */
+static void gradients(void) {
+  lathe_kernel* kernel = NULL;
+  EXPECT(prepareOn(0, LATHE_BACKWARD, "K=32,V=32", &kernel) == LATHE_OK);
+  EXPECT(kernel && strstr(lathe_kernel_json(kernel), "\"pass\":\"backward\"") != NULL);
+  EXPECT(kernel && strstr(lathe_kernel_json(kernel), "\"family\":\"sequential\"") != NULL);
+  int32_t row = 0;
+  const int64_t one = 1;
+  const DLTensor slots = {&row, {kDLCUDA, 0}, 1, {kDLInt, 32, 1}, (int64_t*)&one, NULL, 0};
+  lathe_call call = LATHE_CALL_INIT;
+  call.slots = &slots;
+  size_t bytes = 0;
+  EXPECT_ERROR(lathe_workspace(kernel, &call, &bytes), LATHE_ERROR_ARGUMENT,
+               "argument 'slots' is not null; a backward pass has no pools of states, state n is "
+               "that of sequence n");
+  lathe_kernel_free(kernel);
+}
+
 /* The child of a fork may use the CPU, not CUDA. */
 static void forks(void) {
   fflush(stdout);
@@ -100,8 +118,6 @@ int main(int count, char** arguments) {
     EXPECT(strstr(lathe_last_error(), "there is no CUDA driver: ") == lathe_last_error());
     return finish("cuda absent");
   }
-  EXPECT_ERROR(prepareOn(0, LATHE_BACKWARD, "K=32,V=32", &kernel), LATHE_ERROR_UNSUPPORTED,
-               "variant gla: the backward pass has no kernels for CUDA; prepare it for the CPU");
   EXPECT_ERROR(prepareOn(7, LATHE_FORWARD, "K=32,V=32", &kernel), LATHE_ERROR_DEVICE,
                "there is no GPU 7; this machine has GPUs 0 to 1");
   EXPECT(prepareOn(0, LATHE_FORWARD, "K=99999,V=32", &kernel) == LATHE_ERROR_UNSUPPORTED);
@@ -121,10 +137,11 @@ int main(int count, char** arguments) {
   launches(kernel);
   forks();
   lathe_kernel_free(kernel);
+  gradients();
   lathe_variant_free(gla);
 
   uint64_t freed = 0;
-  EXPECT(strstr(lathe_cache_json(), "\"kernels\":2,") != NULL);
+  EXPECT(strstr(lathe_cache_json(), "\"kernels\":6,") != NULL);
   EXPECT(lathe_cache_prune(0, &freed) == LATHE_OK && freed > 0);
   EXPECT(strstr(lathe_cache_json(), "\"kernels\":0,") != NULL);
   return finish("cuda");

@@ -82,6 +82,51 @@ Result run(const lathe::Kernel& kernel, DLDeviceType type, bool isPacked) {
   return result;
 }
 
+/// What flows back from o and the final states of two packed sequences, with one head of k for both
+/// of the others.
+struct Gradients {
+  Numbers q = Numbers(T * H * K, NAN), k = Numbers(T * K, NAN), v = Numbers(T * H * V, NAN),
+          g = Numbers(T * H * K, NAN), S = Numbers(2 * H * K * V, NAN), scale = Numbers(1, NAN);
+};
+
+Gradients differentiate(const lathe::Kernel& kernel, DLDeviceType type) {
+  const DLDevice device = {type, 0};
+  Numbers q = draw(T * H * K, 1), k = draw(T * K, 2), v = draw(T * H * V, 3),
+          g = draw(T * H * K, 4), initial = draw(2 * H * K * V, 5), o = draw(T * H * V, 6),
+          final = draw(2 * H * K * V, 7);
+  for (float& gate : g)
+    gate = -std::fabs(gate);
+  Gradients made;
+  std::vector<std::int32_t> starts = {0, 11, T};
+  lathe::Call call(kernel);
+  const auto set = [&](const char* name, Numbers& data, std::vector<std::int64_t> shape) {
+    call.set(name, {data.data(), lathe::f32, std::move(shape), {}, device});
+  };
+  set("q", q, {1, T, H, K});
+  set("k", k, {1, T, 1, K});
+  set("v", v, {1, T, H, V});
+  set("g", g, {1, T, H, K});
+  set("initial S", initial, {2, H, K, V});
+  set("d.o", o, {1, T, H, V});
+  set("d.final S", final, {2, H, K, V});
+  set("d.q", made.q, {1, T, H, K});
+  set("d.k", made.k, {1, T, 1, K});
+  set("d.v", made.v, {1, T, H, V});
+  set("d.g", made.g, {1, T, H, K});
+  set("d.initial S", made.S, {2, H, K, V});
+  set("d.scale", made.scale, {});
+  call.cuSeqlens = {starts.data(), lathe::dtypeOf<std::int32_t>(), {3}, {}, device};
+  call.workspaceBytes = kernel.workspaceBytes(call);
+  void* workspace = nullptr;
+  if (call.workspaceBytes > 0 && posix_memalign(&workspace, 256, call.workspaceBytes) != 0)
+    std::abort();
+  std::fill_n(static_cast<char*>(workspace), call.workspaceBytes, 0);
+  call.workspace = workspace;
+  kernel.launch(call);
+  std::free(workspace);
+  return made;
+}
+
 }  // namespace
 
 int main() {
@@ -99,6 +144,19 @@ int main() {
       compare("S", found.S, expected.S);
     }
   }
+  lathe::Options options;
+  options.dims = "K=16,V=32";
+  options.pass = LATHE_BACKWARD;
+  const lathe::Kernel cpu(gla, options);
+  options.device = {kDLCUDA, 0};
+  const lathe::Kernel cuda(gla, options);
+  const Gradients expected = differentiate(cpu, kDLCPU), found = differentiate(cuda, kDLCUDA);
+  compare("d.q", found.q, expected.q);
+  compare("d.k", found.k, expected.k);
+  compare("d.v", found.v, expected.v);
+  compare("d.g", found.g, expected.g);
+  compare("d.initial S", found.S, expected.S);
+  compare("d.scale", found.scale, expected.scale);
   std::printf("device: %s\n", failures ? "FAILED" : "passed");
   return failures ? 1 : 0;
 }

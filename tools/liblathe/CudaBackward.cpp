@@ -1,0 +1,108 @@
+// The backward pass on a GPU.
+#include "compiler/cpu/OfProcess.h"
+#include "compiler/cuda/Backward.h"
+#include "runtime/Sequence.h"
+#include "tools/liblathe/CpuRules.h"
+#include "tools/liblathe/CudaChoice.h"
+#include "tools/liblathe/Failure.h"
+#include "tools/liblathe/Shared.h"
+#include "tools/liblathe/Tensors.h"
+#include "tuner/Oracle.h"
+
+namespace lathe::abi {
+
+namespace {
+
+using Part = CpuPlace::Part;
+using Role = TensorRule::Role;
+
+class CudaBackward : public Kernel {
+public:
+  CudaBackward(Kernels& kernels, const std::shared_ptr<const Variant>& variant,
+               const KernelSequence& sequence, const Request& request, Family family)
+      : variant(variant), device(request.device), prepared(kernels, sequence, request.device) {
+    // Both targets take and give the same, but for the dtypes of states.
+    const CpuProblem problem{&variant->compiled, true, request.signature, request.shape};
+    CpuRules rules = rulesOf(problem, problem.target(0));
+    tensors = std::move(rules.tensors);
+    places = std::move(rules.places);
+    const std::vector<Operand>& operands = variant->compiled.plan.operands;
+    for (TensorRule& rule : tensors)
+      for (std::size_t i = 0; rule.role == Role::initialState && i < operands.size(); ++i)
+        if (operands[i].name == rule.operand)
+          rule.dtype = request.signature.dtypes[i];
+    constants = defaultsOf(variant->compiled.plan, request.signature);
+    this->family = name(family);
+    origin = name(prepared.kernels().front()->origin());
+  }
+
+  std::size_t workspaceBytes(const lathe_call& call) const override {
+    return bind(call).workspaceBytes;
+  }
+
+  void launch(const lathe_call& call, void* stream) const override {
+    prepared.launch(bind(call), static_cast<cuda::StreamHandle>(stream));
+  }
+
+private:
+  SequenceLaunch bind(const lathe_call& call) const {
+    if (call.slots)
+      reject("argument 'slots' is not null; a backward pass has no pools of states, state n is "
+             "that of sequence n");
+    std::vector<TensorView> views;
+    readTensors(tensors, call, device, views);
+    Call bound;
+    for (std::size_t i = 0; i < views.size(); ++i) {
+      if (!views[i].data && tensors[i].isOptional)
+        continue;
+      const CpuPlace& place = places[i];
+      auto& part = place.part == Part::tensors   ? bound.tensors
+                   : place.part == Part::initial ? bound.initial
+                                                 : bound.final;
+      part[place.key] = std::move(views[i]);
+    }
+    const std::span<const double> given = readConstants(*this, call);
+    for (std::size_t i = 0; i < given.size(); ++i)
+      bound.constants[constants[i].first] = static_cast<float>(given[i]);
+    bound.lists.cuSeqlens = readList("cu_seqlens", call.cu_seqlens, device);
+    bound.workspace = {call.workspace, call.workspace_bytes, device};
+    return prepared.bind(bound);
+  }
+
+  std::shared_ptr<const Variant> variant;
+  int device;
+  PreparedSequence prepared;
+  std::vector<CpuPlace> places;
+};
+
+}  // namespace
+
+Prepared prepareCudaBackward(const std::shared_ptr<const Variant>& variant, const Request& request,
+                             lathe_tuning tuning) {
+  const CompiledVariant& compiled = variant->compiled;
+  for (const Plan* plan : {&compiled.plan, &compiled.backward})
+    if (!plan->noKernel.empty())
+      throw Failure(LATHE_ERROR_UNSUPPORTED,
+                    "variant " + compiled.name +
+                        " has no backward pass for CUDA: " + plan->noKernel);
+  const DeviceInfo gpu = deviceInfo(request.device);
+  try {
+    const Problem problem{&compiled.backward, Family::sequential,
+                          adjointSignature(compiled.plan, compiled.backward, request.signature),
+                          request.shape};
+    const Choice choice = chooseTile(problem, adjointOracleOf(compiled), gpu, tuning);
+    const std::string tile = toString(choice.tile);
+    const std::string key = keyOf(*variant, request) + " " + name(problem.family) + " " + tile;
+    auto kernel = ofProcess<Shared<std::string, Kernel>>().get(key, [&] {
+      return std::make_shared<const CudaBackward>(
+          ofProcess<Kernels>(), variant,
+          emitSequentialBackward(compiled.plan, compiled.backward, request.signature, choice.tile),
+          request, problem.family);
+    });
+    return {std::move(kernel), tile, name(choice.origin)};
+  } catch (const std::invalid_argument& error) {
+    throw Failure(LATHE_ERROR_UNSUPPORTED, error.what());
+  }
+}
+
+}  // namespace lathe::abi
