@@ -31,6 +31,7 @@ template <class V> struct HopperScan {
   static constexpr int kTogether = V::kTogether;
   static constexpr int kScoreTiles = kTogether * (kTogether + 1) / 2;  ///< Of one update and head.
   static constexpr int kScoreBarrier = 1, kOutputBarrier = 2;          ///< Of warpgroups.
+  static constexpr int kSumBarrier = kOutputBarrier + kGroups;         ///< Of those of one head.
   static constexpr int kOutputMap = 3;                    ///< Its place among the maps.
   static constexpr int kGateMap = 4;                      ///< Of the output's gate.
   static constexpr int kCopies = V::kOutputGate ? 4 : 3;  ///< Tensors brought to a stage.
@@ -156,6 +157,15 @@ template <class V> struct HopperScan {
   /// Writes the output through the warpgroup's own room, as a thread has single elements of many
   /// tokens; whole chunks by the copy engine where the output has a map.
   __device__ void writeOutput(const uint32 (&packed)[8][2], int chunk, int group) const;
+  /// What a warp of the state has summed of the columns, token by token.
+  __device__ __forceinline__ float* sumsOf(int buffer, int sum, int row) const {
+    return reinterpret_cast<float*>(shared + V::kSumOffset) +
+           ((buffer * V::kSums + sum) * 4 * kGroups + row) * V::kChunk;
+  }
+  __device__ void gatherSums(float (&sum)[8][2], float* to) const;
+  template <int SUM> __device__ void writeSum(int thread, int chunk, int buffer, int group) const;
+  /// Writes the sums of a chunk, whose parts all warps of the head have put into their rows.
+  __device__ void writeSums(int chunk, int buffer, int group) const;
   /// Puts the output of a chunk into `room`, where another thread of the warpgroup will take it.
   __device__ void stageOutput(char* room, const uint32 (&packed)[8][2]) const;
   /// From there to memory.

@@ -34,9 +34,9 @@ TEST_P(Small, PairsInSegmentsAreRight) {
 
 /// Scans of the backward pass: that of the queries, and, from the last token to the first, those of
 /// the keys and values.
-using Backward = VariantTest;
+using BackwardScans = VariantTest;
 
-TEST_P(Backward, EveryFormIsRight) {
+TEST_P(BackwardScans, EveryFormIsRight) {
   std::vector<Case> cases;
   for (const std::int64_t tokens : {1, 64, 150})
     for (const double strength : {1.0, 70.0}) {
@@ -50,13 +50,13 @@ TEST_P(Backward, EveryFormIsRight) {
   expectRight(cases);
 }
 
-TEST_P(Backward, PackedSequencesAreRight) {
+TEST_P(BackwardScans, PackedSequencesAreRight) {
   Case one{.variant = variant(), .shape = {1, 150, 2}};
   one.how.cuSeqlens = {0, 70, 70, 150};
   expectRight(everyForm(one));
 }
 
-INSTANTIATE_TEST_SUITE_P(Gpu, Backward,
+INSTANTIATE_TEST_SUITE_P(Gpu, BackwardScans,
                          testing::Values("retnet_query", "retnet_key", "retnet_value",
                                          "simple_gla_query", "simple_gla_key", "simple_gla_value",
                                          "mamba2_query", "mamba2_key", "mamba2_value"),

@@ -1,5 +1,6 @@
 #include "tests/gpu/Support.h"
 
+#include "compiler/cuda/ScanBackward.h"
 #include "compiler/plan/Dims.h"
 #include "runtime/Device.h"
 #include "tuner/Sequences.h"
@@ -152,22 +153,6 @@ static CompiledVariant compiledVariant(const std::string& name, const std::strin
     if (one.name == name)
       return one;
   throw std::runtime_error(file + " has no variant " + name);
-}
-
-/// The plan with those of its outputs alone that are rows, which are what kernels write.
-static Plan withoutSums(Plan plan) {
-  for (int at = int(plan.operands.size()) - 1; at >= 0; --at) {
-    if (plan.operands[at].kind != Operand::Kind::output || !plan.operands[at].dims.empty())
-      continue;
-    plan.operands.erase(plan.operands.begin() + at);
-    const auto move = [at](int& operand) { operand -= operand > at; };
-    for (Node& node : plan.nodes)
-      move(node.operand);
-    for (Recurrence& recurrence : plan.recurrences)
-      move(recurrence.state);
-    move(plan.scan->state);
-  }
-  return plan;
 }
 
 /// A part of the backward pass of a variant as a variant of its own.
