@@ -188,10 +188,13 @@ void SequenceCall::findWanted(const Prepared& kernels) {
       if (!isWanted(own, binder))
         continue;
       for (const Slot& slot : binder.slots())
-        if (!slot.written() || !slot.mayBeAbsent())
+        if (!slot.written())
           wanted.insert(nameAt(own, slot));
+        else if (!slot.mayBeAbsent())
+          placed.insert(nameAt(own, slot));
     }
   }
+  placed.insert(wanted.begin(), wanted.end());
 }
 
 /// At the end of the workspace, as its steps have what they need of it at its beginning.
@@ -203,7 +206,7 @@ void SequenceCall::placeTemporaries() {
   };
   std::vector<Place> places;
   for (const Temporary& temporary : sequence.temporaries) {
-    if (!wanted.count(temporary.name))
+    if (!placed.count(temporary.name))
       continue;
     const bool isZero = temporary.shape == Temporary::Shape::zero;
     std::vector<std::int64_t> shape = shapeOf(temporary);

@@ -37,8 +37,7 @@ void BackwardPass::findScans(const Device& device) {
     scans = scanBackwardKernels(variant->plan, plans, signature);
     std::vector<Tile> tiles;
     for (const ScanBackwardKernel& scan : scans)
-      tiles.push_back(
-          candidates(scan.plan, Family::scan, scan.signature, device, 1).tiles.front());
+      tiles.push_back(candidates(scan.plan, Family::scan, scan.signature, device, 1).tiles.front());
     const Signature own = adjointSignature(variant->plan, variant->backward, signature);
     tiles.push_back(
         candidates(variant->backward, Family::sequential, own, device, 1).tiles.front());

@@ -10,9 +10,9 @@
 
 namespace lathe {
 
-/// Scans where the gradient of the variant has such and the device runs them all, and, last, the one
-/// kernel of the sequential family, alone or for the gradients of decays. The variant must outlive
-/// it.
+/// Scans where the gradient of the variant has such and the device runs them all, and, last, the
+/// one kernel of the sequential family, alone or for the gradients of decays. The variant must
+/// outlive it.
 class BackwardPass {
 public:
   /// Throws std::invalid_argument where no kernel runs the signature.

@@ -18,8 +18,7 @@ KernelSource emitDot() {
   text.line("extern \"C\" __global__ void __launch_bounds__(", kernel.threads, ") ", kernel.entry,
             "(const __grid_constant__ lathe::Args args) {");
   text.line("  extern __shared__ __align__(128) char shared[];");
-  text.line("  lathe::dotOfBlock<", kernel.threads,
-            ">(args, reinterpret_cast<float*>(shared));");
+  text.line("  lathe::dotOfBlock<", kernel.threads, ">(args, reinterpret_cast<float*>(shared));");
   text.line("}");
   kernel.text = text.str();
   return kernel;

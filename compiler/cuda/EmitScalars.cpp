@@ -20,8 +20,7 @@ public:
     kernel.constants = constantOperands(plan);
     kernel.threads = threads;
     findSums();
-    kernel.sharedBytes =
-        sizeof(float) * (threads / 32) * std::max<std::size_t>(2, totals.size());
+    kernel.sharedBytes = sizeof(float) * (threads / 32) * std::max<std::size_t>(2, totals.size());
   }
 
   KernelSource emit() {
@@ -91,12 +90,12 @@ private:
   bool isRead(int state) const {
     const int value = plan.operands[state].value;
     const auto isOwn = [&](int index) {
-      return index == value || (plan.nodes[index].kind == Node::Kind::state &&
-                                plan.nodes[index].operand == state);
+      return index == value ||
+             (plan.nodes[index].kind == Node::Kind::state && plan.nodes[index].operand == state);
     };
     for (int index = 0; index < int(plan.nodes.size()); ++index)
-      if (index != value && std::any_of(plan.nodes[index].args.begin(),
-                                        plan.nodes[index].args.end(), isOwn))
+      if (index != value &&
+          std::any_of(plan.nodes[index].args.begin(), plan.nodes[index].args.end(), isOwn))
         return true;
     return std::any_of(plan.operands.begin(), plan.operands.end(), [&](const Operand& operand) {
       return &operand != &plan.operands[state] && operand.value >= 0 && isOwn(operand.value);
@@ -126,7 +125,8 @@ private:
     text.line("  struct ", isParam ? "Params" : "Inputs", " {");
     text.append(fields);
     text.line("    __device__ __forceinline__ void load(const Args& args, ",
-              isParam ? "int head) {" : "const Sequence& sequence, int head, int token, bool valid) {");
+              isParam ? "int head) {"
+                      : "const Sequence& sequence, int head, int token, bool valid) {");
     text.append(loads);
     text.line("    }\n  };");
   }

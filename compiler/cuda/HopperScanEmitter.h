@@ -78,7 +78,7 @@ private:
   const int together;   ///< Blocks of 64 tokens between two updates of the state.
   const int keyPanels;
   int output = -1, outputGate = -1;  ///< outputGate: an input over V that is in the output alone.
-  std::vector<int> sums;  ///< Outputs that are sums over V.
+  std::vector<int> sums;             ///< Outputs that are sums over V.
   Product gate;                      ///< Of `channels`, as is all of these:
   DType gateType = DType::f16;
   std::map<int, int> placed;  ///< Where the tile of each input that is loaded lies in a stage.

@@ -24,8 +24,8 @@ struct Temporary {
   DType dtype = DType::f32;
 };
 
-/// One kernel, left out where nothing that it writes is wanted. It takes the tensors of its plan as any kernel does, by the names of Binder::Slot:
-/// "q", "initial S", "final S".
+/// One kernel, left out where nothing that it writes is wanted. It takes the tensors of its plan as
+/// any kernel does, by the names of Binder::Slot: "q", "initial S", "final S".
 struct KernelStep {
   Plan plan;
   Signature signature;
@@ -51,9 +51,9 @@ struct SumStep {
   Over over;
 };
 
-/// The sum over its own two axes of a temporary times a tensor of the call, both states: a temporary
-/// without axes of its own. Left out where the call does not pass that tensor: the temporary is then
-/// absent to who reads it.
+/// The sum over its own two axes of a temporary times a tensor of the call, both states: a
+/// temporary without axes of its own. Left out where the call does not pass that tensor: the
+/// temporary is then absent to who reads it.
 struct DotStep {
   std::string from, with, to;
 };
@@ -63,7 +63,8 @@ struct KernelSequence {
   std::string variant;
   std::map<std::string, int> dims;  ///< Of temporaries, among others.
   std::vector<Temporary> temporaries = {};
-  std::vector<std::variant<KernelStep, SumStep, DotStep>> steps = {};  ///< In the order in which they run.
+  std::vector<std::variant<KernelStep, SumStep, DotStep>> steps =
+      {};  ///< In the order in which they run.
 };
 
 }  // namespace lathe

@@ -13,9 +13,7 @@ namespace {
 using Kind = Operand::Kind;
 using Shape = Temporary::Shape;
 
-bool isSum(const Operand& operand) {
-  return operand.kind == Kind::output && operand.dims.empty();
-}
+bool isSum(const Operand& operand) { return operand.kind == Kind::output && operand.dims.empty(); }
 
 std::vector<std::string> sumsOf(const Plan& plan) {
   std::vector<std::string> names;

@@ -207,7 +207,8 @@ private:
     builder.create<UpdateOp>(builder.loc(), name, sum);
   }
 
-  /// The sum over `dim` of a row, without its factor, times its dual; scalar factors stay out of it.
+  /// The sum over `dim` of a row, without its factor, times its dual; scalar factors stay out of
+  /// it.
   Value rawProductOf(const Role& role, StringRef dim) {
     const auto [dual, factor] = withoutFactors(builder, role.dual);
     return times(builder, factor, builder.contract(role.row, dual, dim));

@@ -155,13 +155,11 @@ static CompiledVariant compiledVariant(const std::string& name, const std::strin
   throw std::runtime_error(file + " has no variant " + name);
 }
 
-/// A part of the backward pass of a variant as a variant of its own.
+/// As a variant of its own.
 static CompiledVariant partOf(const CompiledVariant& variant, const std::string& name) {
   for (const CompiledVariant::Part& part : variant.backwardScans)
     if (part.plan.variant == name) {
-      CompiledVariant own;
-      own.name = name;
-      own.plan = withoutSums(part.plan);
+      CompiledVariant own{.name = name, .plan = withoutSums(part.plan)};
       own.token = own.normal = part.form;
       return own;
     }

@@ -71,9 +71,9 @@ KernelSource partOf(const EmitOptions& options, const CompiledVariant& variant, 
   const BackwardPass pass(variant, parseSignature(options.kernel, variant.plan), device);
   std::vector<Tile> tiles;
   for (const BackwardPass::Kernel& kernel : pass.kernels()) {
-    const Tile best = candidates(kernel.plan, kernel.family, kernel.signature, device,
-                                 shape.batch * shape.heads)
-                          .tiles.front();
+    const Tile best =
+        candidates(kernel.plan, kernel.family, kernel.signature, device, shape.batch * shape.heads)
+            .tiles.front();
     const bool isAsked = kernel.plan.variant == options.part;
     tiles.push_back(isAsked ? parseTile(options.kernel.tile, best) : best);
   }

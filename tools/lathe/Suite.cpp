@@ -48,7 +48,12 @@ std::vector<BenchCase> h200Backward() {
   std::vector<BenchCase> cases;
   for (const char* variant : {"retnet", "gla", "gated_delta_net"})
     for (const Shape& shape : {Shape{8, 4096, 16}, Shape{1, 8192, 16}})
-      cases.push_back({variant, shape, square, DType::bf16, {}, true,
+      cases.push_back({variant,
+                       shape,
+                       square,
+                       DType::bf16,
+                       {},
+                       true,
                        std::string(variant) == "retnet" ? fixedDecay : std::set<std::string>{}});
   cases.push_back({"mamba2", {8, 4096, 32}, mambaDims, DType::bf16, mambaHeads, true});
   return cases;

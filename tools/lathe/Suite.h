@@ -23,7 +23,8 @@ struct BenchCase {
   DType dtype = DType::bf16;
   std::map<std::string, int> heads;  ///< Inputs with fewer heads than the call.
   bool isBackward = false;
-  std::set<std::string> fixed = {};  ///< Inputs, params and consts whose gradients are not asked for.
+  std::set<std::string> fixed =
+      {};  ///< Inputs, params and consts whose gradients are not asked for.
 };
 
 /// The cases of a named suite. Throws UsageError for one that is unknown.

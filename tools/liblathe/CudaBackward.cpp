@@ -90,8 +90,8 @@ Prepared prepareCudaBackward(const std::shared_ptr<const Variant>& variant, cons
     std::vector<Tile> tiles;
     ChoiceOrigin origin = ChoiceOrigin::tuned;
     for (std::size_t i = 0; i < pass.kernels().size(); ++i) {
-      const Choice choice = chooseTile(pass.problem(i, request.shape), pass.kernels()[i].oracle,
-                                       gpu, tuning);
+      const Choice choice =
+          chooseTile(pass.problem(i, request.shape), pass.kernels()[i].oracle, gpu, tuning);
       tiles.push_back(choice.tile);
       origin = std::max(origin, choice.origin);
     }
