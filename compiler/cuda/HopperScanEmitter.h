@@ -43,12 +43,14 @@ private:
   std::string tileOf(const Product& product) const;
   void describeRows();
   void mapRows();
+  void storeRows(const Product& product);
   Product channelProduct(int node, bool ofKey, DType dtype);
   void placeChannelInputs();
   void mapChannels();
   std::vector<int> termsOf(int sum) const;
   std::set<int> finishNodes() const;
   void checkSums() const;
+  bool hasRowFactor() const;
   bool isValue(int node) const;
   bool valuesInOutput() const;
   void takeGate(int node);
@@ -62,6 +64,7 @@ private:
   void writeRegisters(Text& text) const;
   void writeFactors(Text& text) const;
   void writeOperands(Text& text) const;
+  void writeProgram(Text& text);
   void writeFinish(Text& text) const;
 
   const Plan& plan;

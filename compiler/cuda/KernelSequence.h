@@ -36,6 +36,8 @@ struct KernelStep {
   /// Of steps that write the same, one may write more, `beside`: it runs where any of that is
   /// wanted, those that are `without` it where none is.
   std::vector<std::string> beside = {}, without = {};
+  /// Final states that it reads rather than writes.
+  std::vector<std::string> reads = {};
 };
 
 /// Sums a temporary in fp32 in one fixed order, into a tensor of the call. Left out where the call
