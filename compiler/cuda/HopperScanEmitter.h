@@ -47,7 +47,10 @@ private:
   Product channelProduct(int node, bool ofKey, DType dtype);
   void placeChannelInputs();
   void mapChannels();
+  std::vector<int> termsOf(int sum) const;
   std::set<int> finishNodes() const;
+  void checkSums() const;
+  bool hasRowFactor() const;
   bool isValue(int node) const;
   bool valuesInOutput() const;
   void takeGate(int node);
@@ -78,6 +81,7 @@ private:
   const int together;   ///< Blocks of 64 tokens between two updates of the state.
   const int keyPanels;
   int output = -1, outputGate = -1;  ///< outputGate: an input over V that is in the output alone.
+  std::vector<int> sums;             ///< Outputs that are sums over V.
   Product gate;                      ///< Of `channels`, as is all of these:
   DType gateType = DType::f16;
   std::map<int, int> placed;  ///< Where the tile of each input that is loaded lies in a stage.
@@ -85,7 +89,7 @@ private:
   int extraBytes = 0;         ///< Of a stage, for inputs that no role takes the place of.
   std::vector<int> states;
   int stageBytes = 0, scoreOffset = 0, outputOffset = 0, factorOffset = 0, slotOffset = 0,
-      barrierOffset = 0, normaliserOffset = 0;
+      barrierOffset = 0, normaliserOffset = 0, sumOffset = 0;
   int scoreTiles = 2, scoreBuffers = 2;
   int gateOffset = 0, partOffset = 0, decayOffset = 0;  ///< With `channels`.
 };

@@ -266,6 +266,8 @@ static void to_json(json& out, const ScanForm& scan) {
          {"readsBefore", scan.readsBefore},
          {"normaliser", scan.normaliser},
          {"normaliserRead", scan.normaliserRead}};
+  if (scan.reverse)
+    out["reverse"] = true;
   if (scan.isSum())
     out.update({{"opposite", scan.opposite},
                 {"oppositeRead", scan.oppositeRead},
@@ -284,6 +286,7 @@ static void from_json(const json& in, ScanForm& scan) {
   scan.decay = valueIn(decayKinds, in.at("decay"), "decay of the scan");
   in.at("read").get_to(scan.read);
   in.at("readsBefore").get_to(scan.readsBefore);
+  scan.reverse = in.value("reverse", false);
   in.at("normaliser").get_to(scan.normaliser);
   in.at("normaliserRead").get_to(scan.normaliserRead);
   scan.opposite = in.value("opposite", -1);
