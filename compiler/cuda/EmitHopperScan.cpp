@@ -37,6 +37,8 @@ void HopperScanEmitter::check() const {
     refuse("block must be 64 in the form for sm_90a");
   if (tile.chunk != hopperChunk && tile.chunk != 2 * hopperChunk)
     refuse("chunk must be 64 or 128 in the form for sm_90a");
+  if (channels && form.decaySide == Side::value)
+    refuse("the form for sm_90a takes no decay of every channel of " + axes.value);
   if (together > 1 && channels)
     refuse("chunk must be 64 in the form for sm_90a with a decay of every channel");
   if (together > 1 && dim(axes.key) > 2 * panelColumns)
@@ -247,8 +249,7 @@ void HopperScanEmitter::writeConstants(Text& text) const {
     writeChannelConstants(text);
   else
     writeRegisters(text);
-  static const char* decays[] = {"none", "scalar", "vector"};
-  text.line("  static constexpr Decay kDecay = Decay::", decays[int(form.decay)], ";");
+  text.line("  static constexpr Decay kDecay = Decay::", decayName(form), ";");
   auto flag = [&](const char* name, bool set) {
     text.line("  static constexpr bool ", name, " = ", set ? "true" : "false", ";");
   };

@@ -50,6 +50,8 @@ constexpr std::array<Named<DecayKind>, 3> decayKinds{{
     {DecayKind::vector, "vector"},
 }};
 
+constexpr std::array<Named<Side>, 2> sides{{{Side::key, "key"}, {Side::value, "value"}}};
+
 template <typename Enum, std::size_t N>
 const char* nameIn(const std::array<Named<Enum>, N>& table, Enum value) {
   for (const auto& row : table)
@@ -262,6 +264,8 @@ static void to_json(json& out, const ScanForm& scan) {
          {"readsBefore", scan.readsBefore},
          {"normaliser", scan.normaliser},
          {"normaliserRead", scan.normaliserRead}};
+  if (scan.decaySide != Side::key)
+    out["decaySide"] = nameIn(sides, scan.decaySide);
 }
 
 static void from_json(const json& in, ScanForm& scan) {
@@ -277,6 +281,8 @@ static void from_json(const json& in, ScanForm& scan) {
   in.at("readsBefore").get_to(scan.readsBefore);
   in.at("normaliser").get_to(scan.normaliser);
   in.at("normaliserRead").get_to(scan.normaliserRead);
+  if (in.contains("decaySide"))
+    scan.decaySide = valueIn(sides, in.at("decaySide"), "side of the decay of the scan");
 }
 
 static void to_json(json& out, const DerivedDim& derived) {

@@ -109,6 +109,8 @@ struct Recurrence {
 
 enum class Family { scan, step, sequential };
 enum class DecayKind { none, scalar, vector };
+/// The dimensions of a matrix state: the one that is read over, and the other.
+enum class Side { key, value };
 
 /// How the scan family reads the program: one matrix state [K,V] with diagonal decay, one outer
 /// product, one read.
@@ -117,10 +119,11 @@ struct ScanForm {
   int state = -1;                                       ///< Operand.
   int query = -1, key = -1, value = -1, logDecay = -1;  ///< Nodes; logDecay is -1 without decay.
   DecayKind decay = DecayKind::none;
-  int read = -1;             ///< The contract node that is query @ state.
-  bool readsBefore = false;  ///< The read sees the state before this token's update.
-  int normaliser = -1;       ///< Operand of the state [K] with the same decay and key, or -1 ...
-  int normaliserRead = -1;   ///< ... and the contract node that is query @ normaliser.
+  int read = -1;               ///< The contract node that is query @ state.
+  bool readsBefore = false;    ///< The read sees the state before this token's update.
+  int normaliser = -1;         ///< Operand of the state [K] with the same decay and key, or -1 ...
+  int normaliserRead = -1;     ///< ... and the contract node that is query @ normaliser.
+  Side decaySide = Side::key;  ///< Over which dimension a vector decay is.
 };
 
 /// A dimension whose size follows from that of another, n: `taylor2` gives 1 + n + n * n.

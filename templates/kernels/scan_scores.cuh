@@ -1,7 +1,8 @@
 // The part of a scan that does not see the state: scores within each chunk and the normaliser.
 
 /// P[i][j] = (query_i . key_j) e^{G_i - G_j} for j <= i of one chunk (j < i where the read comes
-/// before the update), on tensor cores; for no decay or one decay a token. `cumulative` is G in
+/// before the update), on tensor cores; for no decay or one decay a token, and without
+/// that of the channels of V. `cumulative` is G in
 /// log2 units, inclusive within the chunk.
 template <class V>
 __device__ __forceinline__ void
@@ -132,7 +133,7 @@ normaliseTokens(float (&state)[V::kNormaliserLength], float* parts,
         float decay = 1.0f;
         if constexpr (V::kDecay == Decay::scalar)
           decay = exp2(scalarGate[token] * kLog2E);
-        if constexpr (V::kDecay == Decay::vector)
+        if constexpr (V::kDecay == Decay::keys)
           decay = inside ? exp2(toFloat(gate[token * V::kPitchGate + d]) * kLog2E) : 1.0f;
         if constexpr (V::kReadsBefore)
           sum += q * state[i];
