@@ -17,7 +17,8 @@ HopperScanEmitter::HopperScanEmitter(const Plan& plan, const Signature& signatur
       heads(tile.blockV == 2 * panelColumns && signature.dims.at(form.valueDim) == panelColumns
                 ? 2
                 : 1),
-      channels(form.decay == DecayKind::vector), together(tile.chunk > hopperChunk ? 2 : 1),
+      channels(form.decay == DecayKind::vector), ofKeys(channels && form.decaySide == Side::key),
+      together(tile.chunk > hopperChunk ? 2 : 1),
       keyPanels((signature.dims.at(form.keyDim) + panelColumns - 1) / panelColumns) {
   kernel.entry = entryName(plan, Family::scan);
   kernel.arch = name(Form::sm90a);
@@ -37,8 +38,6 @@ void HopperScanEmitter::check() const {
     refuse("block must be 64 in the form for sm_90a");
   if (tile.chunk != hopperChunk && tile.chunk != 2 * hopperChunk)
     refuse("chunk must be 64 or 128 in the form for sm_90a");
-  if (channels && form.decaySide == Side::value)
-    refuse("the form for sm_90a takes no decay of every channel of " + axes.value);
   if (together > 1 && channels)
     refuse("chunk must be 64 in the form for sm_90a with a decay of every channel");
   if (together > 1 && dim(axes.key) > 2 * panelColumns)
@@ -53,8 +52,9 @@ void HopperScanEmitter::check() const {
     refuse(axes.key + " must be a multiple of 16 in the form for sm_90a");
   if (dim(axes.key) > 2 * panelColumns && tile.blockV > panelColumns)
     refuse("blockV must be 64 in the form for sm_90a where " + axes.key + " is over 128");
-  if (channels && dim(axes.key) > 3 * panelColumns)
-    refuse(axes.key + " must be at most 192 in the form for sm_90a with a decay of every channel");
+  if (ofKeys && dim(axes.key) > 3 * panelColumns)
+    refuse(axes.key + " must be at most 192 in the form for sm_90a with a decay of every channel "
+                      "of it");
   if (dim(axes.value) % 8)
     refuse(axes.value + " must be a multiple of 8 in the form for sm_90a");
   if (heads > 1 && !signature.pairedHeads)
@@ -244,6 +244,7 @@ void HopperScanEmitter::writeConstants(Text& text) const {
   constant("kSlots", program.slotCount());
   constant("kRowLanes", program.rowLanes);
   constant("kBarrierOffset", barrierOffset);
+  constant("kOutputMap", outputMap);
   constant("kNormaliserOffset", normaliserOffset);
   if (channels)
     writeChannelConstants(text);
@@ -352,12 +353,13 @@ KernelSource HopperScanEmitter::emit() {
   own.push_back(together > 1 ? "templates/kernels/scan_sm90_double.cuh"
                              : "templates/kernels/scan_sm90_walk.cuh");
   if (channels)
-    own = {"templates/device/packed.cuh",           "templates/kernels/channel_tiles.cuh",
-           "templates/kernels/scan_sm90_sums.cuh",  "templates/kernels/scan_sm90_wide.cuh",
-           "templates/kernels/scan_sm90_sweep.cuh", "templates/kernels/scan_sm90_channels.cuh"};
+    own = channelTemplates();
   templates.insert(templates.end(), own.begin(), own.end());
   kernel.text = assemble(plan, kernel, templates, variant,
-                         std::string("lathe::Hopper") + (channels ? "Channel" : "") +
+                         std::string("lathe::Hopper") +
+                             (!channels ? ""
+                              : ofKeys  ? "Channel"
+                                        : "Value") +
                              "Scan<lathe::Variant>{args, lathe::alignShared<1024>(shared)}.run();",
                          1);
   return kernel;

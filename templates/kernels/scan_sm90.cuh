@@ -30,7 +30,7 @@ template <class V> struct HopperScan {
   static constexpr int kTogether = V::kTogether;
   static constexpr int kScoreTiles = kTogether * (kTogether + 1) / 2;  ///< Of one update and head.
   static constexpr int kScoreBarrier = 1, kOutputBarrier = 2;          ///< Of warpgroups.
-  static constexpr int kOutputMap = 3;                    ///< Its place among the maps.
+  static constexpr int kOutputMap = V::kOutputMap;        ///< Its place among the maps.
   static constexpr int kGateMap = 4;                      ///< Of the output's gate.
   static constexpr int kCopies = V::kOutputGate ? 4 : 3;  ///< Tensors brought to a stage.
 
@@ -243,7 +243,7 @@ template <class V> struct HopperScan {
     if (segment.index > 0)
       states.join(state, [&](int index) {
         float total = loadFresh(states.decay(index));
-        return [=](int) { return make_float2(total, total); };
+        return [=](int) { return make_float4(total, total, total, total); };
       });
     if (!segment.last())
       states.leave();

@@ -263,7 +263,8 @@ template <class V> struct HopperChannelScan : ChannelSweep<V> {
       states.join(state, [&](int index) {
         const float* decay = states.vector(index) + lane % 4 * 2;
         return [=](int n) {
-          return make_float2(loadFresh(decay + n * 8), loadFresh(decay + n * 8 + 1));
+          const float even = loadFresh(decay + n * 8), odd = loadFresh(decay + n * 8 + 1);
+          return make_float4(even, odd, even, odd);
         };
       });
     if (!segment.last())
@@ -368,14 +369,7 @@ template <class V> struct HopperChannelScan : ChannelSweep<V> {
     int role = threadIdx.x / 128;
     if (role == 0) {
       lowerRegisters<V::kLoadRegisters>();
-      if (warp == 0)
-        this->template copyInputs<0>();
-      else if (warp == 1)
-        this->template copyInputs<1>();
-      else if (warp == 2)
-        this->template copyInputs<2>();
-      else
-        this->template copyInputs<3>();
+      this->copyAll();
     } else if (role <= kKeyPanels) {
       lowerRegisters<V::kScoreRegisters>();
       transform();

@@ -16,7 +16,6 @@ template <class V> struct WideChunks : ChannelSums<V> {
   using Base = ChannelSums<V>;
   using Element = typename V::Element;
   using Gate = typename V::Gate;
-  using Base::asColumns;
   using Base::fragmentAddress;
   using Base::gates;
   using Base::kChannels;
