@@ -192,9 +192,10 @@ void HopperScanEmitter::writeChannelConstants(Text& text) const {
     constant("kScoreRegisters", five ? 80 : narrow ? 128 : 120);
     constant("kStateRegisters", groups == 1 ? 208 : five ? 144 : 176);
   } else {
-    constant("kLoadRegisters", groups == 1 ? 56 : 40);
-    constant("kScoreRegisters", groups == 1 ? 128 : 88);
-    constant("kStateRegisters", groups == 1 ? 240 : 192);
+    const bool maps = program.hasRowProgram();
+    constant("kLoadRegisters", groups == 1 ? 56 : maps ? 32 : 40);
+    constant("kScoreRegisters", groups == 1 ? 128 : maps ? 80 : 88);
+    constant("kStateRegisters", groups == 1 ? 240 : maps ? 200 : 192);
   }
   constant("kOutputTokens", outputTokens);
   constant("kMapGroups", ofKeys ? keyPanels : 1);

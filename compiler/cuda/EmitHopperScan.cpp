@@ -52,9 +52,8 @@ void HopperScanEmitter::check() const {
     refuse(axes.key + " must be a multiple of 16 in the form for sm_90a");
   if (dim(axes.key) > 2 * panelColumns && tile.blockV > panelColumns)
     refuse("blockV must be 64 in the form for sm_90a where " + axes.key + " is over 128");
-  if (ofKeys && dim(axes.key) > 3 * panelColumns)
-    refuse(axes.key + " must be at most 192 in the form for sm_90a with a decay of every channel "
-                      "of it");
+  if (channels && dim(axes.key) > 3 * panelColumns)
+    refuse(axes.key + " must be at most 192 in the form for sm_90a with a decay of every channel");
   if (dim(axes.value) % 8)
     refuse(axes.value + " must be a multiple of 8 in the form for sm_90a");
   if (heads > 1 && !signature.pairedHeads)

@@ -38,6 +38,7 @@ template <class V> struct InputTiles : HopperScan<V> {
 
   /// Of the warpgroups that map, the one of this thread.
   __device__ __forceinline__ int mapGroup() const { return int(threadIdx.x) / 128 - 1; }
+
   template <int I> using Input = typename V::template Input<I>;
   template <int I>
   using InputCopy = PanelCopy<typename Input<I>::Type, V::kChunk,
@@ -134,16 +135,16 @@ template <class V> struct InputTiles : HopperScan<V> {
       if constexpr (V::kRowProgram)
         syncThreads(kMapBarrier, kWarps * 32);
     }
-    if constexpr (!V::kRowProgram)
-      return;
+    if constexpr (V::kRowProgram) {
 #pragma unroll 1
-    for (int first = (mapGroup() * 4 + warp) * kRowsAtOnce; first < V::kChunk;
-         first += kWarps * kRowsAtOnce) {
-      const int token = first + lane / V::kRowLanes;
-      V::rowProgram(args, shared, stage, token, firstToken + token < sequence.tokens, tile,
-                    sequence, head, firstToken, lane);
+      for (int first = (mapGroup() * 4 + warp) * kRowsAtOnce; first < V::kChunk;
+           first += kWarps * kRowsAtOnce) {
+        const int token = first + lane / V::kRowLanes;
+        V::rowProgram(args, shared, stage, token, firstToken + token < sequence.tokens, tile,
+                      sequence, head, firstToken, lane);
+      }
+      syncThreads(kMapBarrier, kWarps * 32);
     }
-    syncThreads(kMapBarrier, kWarps * 32);
   }
 
   static __device__ __forceinline__ FragmentA loadRows(uint32 address) {

@@ -88,38 +88,40 @@ template <class V> struct HopperValueScan : StrongChunks<V> {
     }
   }
 
-  /// For each token of a chunk the gates of this thread's channels from behind it, or with OWN from
-  /// it, to the end of the chunk, in log2 units, on top of `behind`, to which those of all join.
-  template <bool OWN = false>
-  __device__ __forceinline__ void sumGates(float (&sums)[kParts][2][4], float (&behind)[2],
-                                           int stage, int group) const {
+  /// Calls f(part, sums) for all parts of a chunk, the last one first: for each token the gates of
+  /// this thread's channels from behind it, or with OWN from it, to the end of the chunk, in log2
+  /// units, on top of `behind`, which those of all join. Twice a chunk, as to keep them would take
+  /// more registers.
+  template <bool OWN = false, class Function>
+  __device__ __forceinline__ void eachPart(float (&behind)[2], int stage, int group,
+                                           Function f) const {
     const FragmentB later =
         Base::onesTo(lane, [](int token, int of) { return token > of - int(OWN); });
     const FragmentB all = Base::onesTo(lane, [](int, int) { return true; });
 #pragma unroll
-    for (int i = kParts - 1; i >= 0; --i) {
-      const FragmentA gate = loadGates(stage, group, i);
-      float total[4] = {behind[0], behind[0], behind[1], behind[1]};
+    for (int part = kParts - 1; part >= 0; --part) {
+      const FragmentA gate = loadGates(stage, group, part);
+      float total[4] = {behind[0], behind[0], behind[1], behind[1]}, sums[2][4];
 #pragma unroll
       for (int e = 0; e < 8; ++e)
-        sums[i][e / 4][e % 4] = total[e % 4];
-      mma16<Gate>(sums[i][0], sums[i][1], gate, later);
+        sums[e / 4][e % 4] = total[e % 4];
+      mma16<Gate>(sums[0], sums[1], gate, later);
       mma(Gate{}, total, gate, all.r[0], all.r[1]);
       behind[0] = total[0], behind[1] = total[2];
-    }
-#pragma unroll
-    for (int i = 0; i < kParts; ++i)
 #pragma unroll
       for (int e = 0; e < 8; ++e)
-        sums[i][e / 4][e % 4] *= kLog2E;
+        sums[e / 4][e % 4] *= kLog2E;
+      f(part, sums);
+    }
   }
 
-  /// The values of a chunk times 2^sums.
-  __device__ __forceinline__ void decayValues(FragmentA (&v)[kParts],
-                                              const float (&sums)[kParts][2][4]) const {
-#pragma unroll
-    for (int i = 0; i < kParts; ++i)
-      Base::scaleRows(v[i], sums[i]);
+  /// The values of a chunk, decayed to its end and by `behind`.
+  __device__ __forceinline__ void loadDecayed(FragmentA (&v)[kParts], float (&behind)[2], int stage,
+                                              int group) const {
+    eachPart(behind, stage, group, [&](int part, const float(&sums)[2][4]) {
+      this->loadColumns(v[part], this->value(stage) + group * kPanel, part);
+      Base::scaleRows(v[part], sums);
+    });
   }
 
   /// The state that the segment makes of zero, and the decay over it, for later segments.
@@ -130,11 +132,8 @@ template <class V> struct HopperValueScan : StrongChunks<V> {
     for (int round = 0; round < segment.swept; ++round) {
       const int stage = round % V::kStages;
       mapped(stage).wait(round / V::kStages & 1);
-      float sums[kParts][2][4];
-      sumGates(sums, behind, stage, group);
       FragmentA v[kParts];
-      this->loadValues(v, stage, group);
-      decayValues(v, sums);
+      loadDecayed(v, behind, stage, group);
       this->addChunk(state, v, stage);
       wgmmaWait<0>();
       arriveWarp(empty(stage));
@@ -178,27 +177,29 @@ template <class V> struct HopperValueScan : StrongChunks<V> {
     return anyOfWarpgroup(kWideBarrier + group, strong);
   }
 
-  /// Turns what was read of a chunk, times 2^-sums, into the output, rounded.
+  /// Turns what was read of a chunk into the output, rounded; it still has the decay to the chunk's
+  /// end unless the chunk was `strong`.
   __device__ __forceinline__ void finish(uint32 (&packed)[8][2], const float (&read)[8][4],
-                                         const float (&sums)[kParts][2][4], int stage,
-                                         int group) const {
-    FragmentA own = {};
+                                         bool strong, int stage, int group) const {
+    float none[2] = {};
+    eachPart<V::kReadsBefore>(none, stage, group, [&](int part, const float(&sums)[2][4]) {
+      FragmentA own = {};
+      if constexpr (V::kFinishesValues)
+        this->loadColumns(own, this->value(stage) + group * kPanel, part);
 #pragma unroll
-    for (int n = 0; n < 8; ++n) {
-      if (V::kFinishesValues && n % 2 == 0)
-        this->loadColumns(own, this->value(stage) + group * kPanel, n / 2);
-#pragma unroll
-      for (int half = 0; half < 2; ++half) {
+      for (int i = 0; i < 4; ++i) {
         float y[2];
 #pragma unroll
         for (int e = 0; e < 2; ++e) {
-          const Element value{uint16(own.r[n % 2 * 2 + half] >> e * 16)};
-          y[e] = V::finish(args, this->slots(stage, 0) + n * 8 + lane % 4 * 2 + e, toFloat(value),
-                           read[n][half * 2 + e] * exp2(-sums[n / 2][n % 2][half * 2 + e]), 0.0f);
+          const int token = part * 16 + i / 2 * 8 + lane % 4 * 2 + e, at = i % 2 * 2 + e;
+          const float factor = exp2(strong ? 0.0f : -sums[i / 2][at]);
+          y[e] = V::finish(args, this->slots(stage, 0) + token,
+                           toFloat(Element{uint16(own.r[i] >> e * 16)}),
+                           read[part * 2 + i / 2][at] * factor, 0.0f);
         }
-        packed[n][half] = pack<typename V::template Output<0>>(y[0], y[1]);
+        packed[part * 2 + i / 2][i % 2] = pack<typename V::template Output<0>>(y[0], y[1]);
       }
-    }
+    });
   }
 
   __device__ __forceinline__ void walk(float (&state)[kKeyPanels][8][4], int group) {
@@ -210,22 +211,15 @@ template <class V> struct HopperValueScan : StrongChunks<V> {
       // With one panel of keys ptxas would else put a wait behind every wgmma.
       if constexpr (kKeyPanels == 1)
         wgmmaWait<0>();
-      float sums[kParts][2][4], total[2] = {};
-      sumGates(sums, total, stage, group);
       FragmentA v[kParts];
-      this->loadValues(v, stage, group);
+      float total[2] = {};
+      loadDecayed(v, total, stage, group);
       total[0] *= kLog2E, total[1] *= kLog2E;
       const bool strong = isStrong(total, group);
       wgmmaWait<0>();
       if (strong) {
         this->advanceStrong(out, state, stage, buffer, group);
-#pragma unroll
-        for (int i = 0; i < kParts; ++i)
-#pragma unroll
-          for (int e = 0; e < 8; ++e)
-            sums[i][e / 4][e % 4] = 0.0f;
       } else {
-        decayValues(v, sums);
         const float upper = exp2(total[0]), lower = exp2(total[1]);
         Base::scaleRows(out, upper, lower);
 #pragma unroll
@@ -233,15 +227,11 @@ template <class V> struct HopperValueScan : StrongChunks<V> {
           Base::scaleRows(state[panel], upper, lower);
         this->addScores(out, v, buffer, group);
         this->addChunk(state, v, stage);
-        if constexpr (V::kReadsBefore) {
-          float none[2] = {};
-          sumGates<true>(sums, none, stage, group);
-        }
         wgmmaWait<0>();
       }
       arriveWarp(consumed(buffer));
       uint32 packed[8][2];
-      finish(packed, out, sums, stage, group);
+      finish(packed, out, strong, stage, group);
       arriveWarp(empty(stage));
       this->readState(out, state, walked + 1);
       this->writeOutput(packed, segment.chunk(segment.swept + walked), group);
