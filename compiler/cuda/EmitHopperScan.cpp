@@ -259,6 +259,7 @@ void HopperScanEmitter::writeConstants(Text& text) const {
     text.line("  static constexpr bool ", name, " = ", set ? "true" : "false", ";");
   };
   flag("kKeyFactor", !key.factors.empty() || !value.factors.empty());
+  flag("kReverse", false);
   flag("kRowProgram", program.hasRowProgram());
   flag("kNormaliser", form.normaliser >= 0);
   flag("kSum", form.isSum());

@@ -66,7 +66,7 @@ template <class V> struct ChannelTiles : InputTiles<V> {
                                              int group) const {
     using Out = typename V::template Output<0>;
     const Tensor& tensor = V::template outputTensor<0>(this->args);
-    int firstToken = (this->segment.first + walked) * V::kChunk,
+    int firstToken = this->segment.chunk(this->segment.swept + walked) * V::kChunk,
         rows = this->sequence.tokens - firstToken;
     int column = this->tile * V::kBlockV + group * kPanelColumns + warp * 16;
     char* room = this->shared + V::kOutputOffset + (group * 4 + warp) * V::kOutputTokens * 32;

@@ -108,7 +108,7 @@ template <class V> struct Scan {
   }
 
   /// A decay of every key channel: queries and keys of every chunk take their factors e^{G_i} and
-  /// e^{G_C - G_j} in place.
+  /// e^{G_C - G_j} in place, or in reverse e^{G_C - G_i} and e^{G_j}.
   __device__ __forceinline__ void decayChannels(Element* query, Element* key,
                                                 const typename V::Gate* gate) {
     for (int item = thread; item < V::kPaddedK * (V::kBlock / 16); item += V::kThreads) {
@@ -125,10 +125,11 @@ template <class V> struct Scan {
       for (int t = 15; t >= 0; --t) {
         Element& q = query[(chunk * 16 + t) * V::kPitchK + d];
         Element& k = key[(chunk * 16 + t) * V::kPitchK + d];
-        q = fromFloat<Element>(toFloat(q) * exp2(cumulative[t]));
+        const float start = V::kReverse ? sum - cumulative[t] : cumulative[t];
+        q = fromFloat<Element>(toFloat(q) * exp2(start));
         if constexpr (!V::kReadsBefore)
           after = cumulative[t];
-        k = fromFloat<Element>(toFloat(k) * exp2(sum - after));
+        k = fromFloat<Element>(toFloat(k) * exp2(V::kReverse ? after : sum - after));
         if constexpr (V::kReadsBefore)
           after = cumulative[t];
       }

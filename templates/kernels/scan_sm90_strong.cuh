@@ -3,8 +3,8 @@
 // with its 16 channels, so that no exponent but a sum of gates is formed, none above 0.
 //
 // The state is read and updated by every sub-chunk. What the tokens of one read of each other is
-// made in halves: of a block of 2 SIZE tokens the upper half by the lower half, with the decays
-// from and to its middle, then its halves likewise.
+// made in halves: of a block of 2 SIZE tokens the later half by the earlier half (in reverse, the
+// earlier by the later), with the decays from and to its middle, then its halves likewise.
 
 template <class V> struct StrongChunks : InputTiles<V> {
   using Base = InputTiles<V>;
@@ -24,7 +24,7 @@ template <class V> struct StrongChunks : InputTiles<V> {
   }
   /// Whether the query of token i reads the key of token j.
   static __device__ __forceinline__ bool sees(int i, int j) {
-    return j <= i - int(V::kReadsBefore);
+    return V::kReverse ? j >= i : j <= i - int(V::kReadsBefore);
   }
   /// Times gates of a sub-chunk: for each token `of` the sum of those of the tokens that `inside`
   /// holds for.
@@ -109,7 +109,7 @@ template <class V> struct StrongChunks : InputTiles<V> {
       FragmentA v = values;
       scaleRows(v, sums);
       mma16<Element>(own[0], own[1], v, keepWhere(scores, [&](int i, int j) {
-                       return (i ^ j) / size == 1 && i & size;
+                       return (i ^ j) / size == 1 && (V::kReverse ? j : i) & size;
                      }));
 #pragma unroll
       for (int e = 0; e < 8; ++e)
@@ -148,18 +148,21 @@ template <class V> struct StrongChunks : InputTiles<V> {
   __device__ __forceinline__ void advanceStrong(float (&out)[8][4],
                                                 float (&state)[kKeyPanels][8][4], int stage,
                                                 int buffer, int group) const {
-    const FragmentB upTo =
-        onesTo(lane, [](int token, int of) { return token <= of - int(V::kReadsBefore); });
-    const FragmentB later = onesTo(lane, [](int token, int of) { return token > of; });
+    const FragmentB entry = onesTo(lane, [](int token, int of) {
+      return V::kReverse ? token > of : token <= of - int(V::kReadsBefore);
+    });
+    const FragmentB later =
+        onesTo(lane, [](int token, int of) { return V::kReverse ? token <= of : token > of; });
     const FragmentB all = onesTo(lane, [](int, int) { return true; });
 #pragma unroll
-    for (int part = 0; part < kParts; ++part) {
+    for (int i = 0; i < kParts; ++i) {
+      const int part = V::kReverse ? kParts - 1 - i : i;
       const FragmentA gate = loadGates(stage, group, part);
       FragmentA v;
       this->loadColumns(v, this->value(stage) + group * kPanel, part);
       float read[2][4], sums[2][4];
       readPart(read, state, stage, part);
-      sumGates(sums, gate, upTo);
+      sumGates(sums, gate, entry);
 #pragma unroll
       for (int e = 0; e < 8; ++e)
         read[e / 4][e % 4] *= exp2(sums[e / 4][e % 4]);

@@ -4,7 +4,8 @@
 //
 // With G the cumulative gates of a chunk in log2 units and C its end, values become
 // e = v 2^{G_C - G} in registers: S^T <- 2^{G_C} S^T + e^T K, and what is read,
-// O^T = 2^{G - G_C} (2^{G_C} S^T Q^T + e^T P^T). The exponents are sums of gates, added up by the
+// O^T = 2^{G - G_C} (2^{G_C} S^T Q^T + e^T P^T). In reverse, where the decay comes behind the read,
+// e = v 2^G, and what is read has the factor 2^-G. The exponents are sums of gates, added up by the
 // tensor cores in the layout of the accumulators, which is that of the values. Where they leave the
 // range of a product, the chunk goes by 16 tokens at a time (scan_sm90_strong.cuh).
 
@@ -88,18 +89,19 @@ template <class V> struct HopperValueScan : StrongChunks<V> {
     }
   }
 
-  /// Calls f(part, sums) for all parts of a chunk, the last one first: for each token the gates of
-  /// this thread's channels from behind it, or with OWN from it, to the end of the chunk, in log2
-  /// units, on top of `behind`, which those of all join. Twice a chunk, as to keep them would take
-  /// more registers.
+  /// Calls f(part, sums) for all parts of a chunk, the last of the walk first: for each token the
+  /// gates of this thread's channels from behind it, or with OWN or in reverse from it, to where
+  /// the walk leaves the chunk, in log2 units, on top of `behind`, which those of all join. Twice a
+  /// chunk, as to keep them would take more registers.
   template <bool OWN = false, class Function>
   __device__ __forceinline__ void eachPart(float (&behind)[2], int stage, int group,
                                            Function f) const {
-    const FragmentB later =
-        Base::onesTo(lane, [](int token, int of) { return token > of - int(OWN); });
+    const FragmentB later = Base::onesTo(
+        lane, [](int token, int of) { return V::kReverse ? token <= of : token > of - int(OWN); });
     const FragmentB all = Base::onesTo(lane, [](int, int) { return true; });
 #pragma unroll
-    for (int part = kParts - 1; part >= 0; --part) {
+    for (int i = kParts - 1; i >= 0; --i) {
+      const int part = V::kReverse ? kParts - 1 - i : i;
       const FragmentA gate = loadGates(stage, group, part);
       float total[4] = {behind[0], behind[0], behind[1], behind[1]}, sums[2][4];
 #pragma unroll

@@ -17,7 +17,8 @@ __device__ __forceinline__ void loadScores(float (&p)[16], const Element* row) {
 /// What the tokens of a chunk read of each other, sum_{j <= i} P[i][j] v_j e^{G_i - G_j}, to
 /// `own`; v e^{G_C - G} in the place of the values, e^{G_i} in that of the gates, and e^{G_C}. A
 /// thread has a channel of a chunk: its values take each token's decay as it passes, so that no
-/// exponential but that of one token's own gate is formed. `columns` of V exist.
+/// exponential but that of one token's own gate is formed. In reverse j >= i, e^{G_j - G_i},
+/// v e^G and e^{G_C - G_i}. `columns` of V exist.
 template <class V>
 __device__ __forceinline__ void
 decayValues(typename V::Element* value, typename V::Gate* gate, const typename V::Element* scores,
@@ -28,28 +29,35 @@ decayValues(typename V::Element* value, typename V::Gate* gate, const typename V
   for (int item = thread; item < V::kBlockV * (V::kBlock / 16); item += V::kThreads) {
     const int v = item % V::kBlockV, first = item / V::kBlockV * 16;
     float kept[16], entry = 1.0f;
+    auto decayKept = [&](int end, int first, float decay) {
 #pragma unroll
-    for (int t = 0; t < 16; ++t) {
+      for (int j = first; j < end; ++j)
+        kept[j] *= decay;
+    };
+#pragma unroll
+    for (int step = 0; step < 16; ++step) {
+      const int t = V::kReverse ? 15 - step : step;
       Gate& g = gate[(first + t) * V::kPitchGate + v];
       const float decay = exp2((v < columns ? toFloat(g) : 0.0f) * kLog2E), before = entry;
-      const float x = toFloat(value[(first + t) * V::kPitchV + v]);
       float p[16], read = 0.0f;
       loadScores(p, scores + (first + t) * V::kPitchP);
+      auto readKept = [&](int end) {
+#pragma unroll
+        for (int j = V::kReverse ? t : 0; j < end; ++j)
+          read += p[j] * kept[j];
+      };
       entry *= decay;
       if constexpr (V::kReadsBefore)
-#pragma unroll
-        for (int j = 0; j < t; ++j)
-          read += p[j] * kept[j];
-#pragma unroll
-      for (int j = 0; j < t; ++j)
-        kept[j] *= decay;
-      kept[t] = x;
+        readKept(t);
+      if constexpr (!V::kReverse)
+        decayKept(t, 0, decay);
+      kept[t] = toFloat(value[(first + t) * V::kPitchV + v]);
       if constexpr (!V::kReadsBefore)
-#pragma unroll
-        for (int j = 0; j <= t; ++j)
-          read += p[j] * kept[j];
+        readKept(V::kReverse ? 16 : t + 1);
+      if constexpr (V::kReverse)
+        decayKept(16, t, decay);
       own[(first + t) * V::kPitchV + v] = fromFloat<Element>(read);
-      g = fromFloat<Gate>(V::kReadsBefore ? before : entry);
+      g = fromFloat<Gate>(V::kReadsBefore || V::kReverse ? before : entry);
     }
 #pragma unroll
     for (int t = 0; t < 16; ++t)
