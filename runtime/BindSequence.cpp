@@ -1,12 +1,12 @@
 #include "runtime/BindSequence.h"
 
+#include "compiler/cuda/Dot.h"
 #include "compiler/cuda/Segments.h"
 #include "compiler/cuda/Sum.h"
 #include "runtime/Binding.h"
 
 #include <algorithm>
 #include <cstring>
-#include <set>
 #include <stdexcept>
 
 namespace lathe::binding {
@@ -55,6 +55,7 @@ SequenceCall::SequenceCall(const KernelSequence& sequence, const Prepared& kerne
     : sequence(sequence), call(call) {
   refuseUnknown(kernels);
   findSizes(kernels);
+  findWanted(kernels);
   placeTemporaries();
 }
 
@@ -91,8 +92,8 @@ void SequenceCall::refuseUnknown(const Prepared& kernels) const {
       for (const Slot& slot : binder.slots())
         know(nameAt(*own, slot));
       constants.insert(binder.constantNames().begin(), binder.constantNames().end());
-    } else {
-      know(std::get<SumStep>(step).to);
+    } else if (const auto* sum = std::get_if<SumStep>(&step)) {
+      know(sum->to);
     }
   auto refuse = [&](const auto& tensors, std::string_view prefix) {
     for (const auto& [name, tensor] : tensors)
@@ -157,6 +158,42 @@ std::vector<std::int64_t> SequenceCall::shapeOf(const Temporary& temporary) cons
   return shape;
 }
 
+bool SequenceCall::isWanted(const KernelStep& step, const Binder& binder) const {
+  const auto isNeeded = [&](const std::string& name) { return wanted.count(name) || given(name); };
+  if (!step.beside.empty() && std::none_of(step.beside.begin(), step.beside.end(), isNeeded))
+    return false;
+  if (std::any_of(step.without.begin(), step.without.end(), isNeeded))
+    return false;
+  return std::any_of(binder.slots().begin(), binder.slots().end(), [&](const Slot& slot) {
+    const std::string name = nameAt(step, slot);
+    return slot.written() && !name.empty() && isNeeded(name);
+  });
+}
+
+/// From the last step to the first: what those read that write what is wanted.
+void SequenceCall::findWanted(const Prepared& kernels) {
+  auto kernel = kernels.end();
+  for (auto step = sequence.steps.rbegin(); step != sequence.steps.rend(); ++step) {
+    if (const auto* sum = std::get_if<SumStep>(&*step)) {
+      if (given(sum->to))
+        wanted.insert(sum->from);
+    } else if (const auto* dot = std::get_if<DotStep>(&*step)) {
+      if (!given(dot->with))
+        wanted.erase(dot->to);
+      else if (wanted.count(dot->to))
+        wanted.insert(dot->from);
+    } else {
+      const auto& own = std::get<KernelStep>(*step);
+      const Binder& binder = (*--kernel)->binder();
+      if (!isWanted(own, binder))
+        continue;
+      for (const Slot& slot : binder.slots())
+        if (!slot.written() || !slot.mayBeAbsent())
+          wanted.insert(nameAt(own, slot));
+    }
+  }
+}
+
 /// At the end of the workspace, as its steps have what they need of it at its beginning.
 void SequenceCall::placeTemporaries() {
   struct Place {
@@ -166,6 +203,8 @@ void SequenceCall::placeTemporaries() {
   };
   std::vector<Place> places;
   for (const Temporary& temporary : sequence.temporaries) {
+    if (!wanted.count(temporary.name))
+      continue;
     const bool isZero = temporary.shape == Temporary::Shape::zero;
     std::vector<std::int64_t> shape = shapeOf(temporary);
     const TensorView* tensor = given(temporary.name);
@@ -194,7 +233,9 @@ void SequenceCall::placeTemporaries() {
   }
 }
 
-LaunchPlan SequenceCall::bind(const KernelStep& step, const Binder& binder) {
+std::optional<LaunchPlan> SequenceCall::bind(const KernelStep& step, const Binder& binder) {
+  if (!isWanted(step, binder))
+    return std::nullopt;
   std::vector<TensorView> arguments;
   for (const Slot& slot : binder.slots()) {
     const std::string name = nameAt(step, slot);
@@ -283,6 +324,30 @@ std::optional<LaunchPlan> SequenceCall::bind(const SumStep& step) {
   const std::int64_t count = sizes.sizes[0] * sizes.sizes[1] * sizes.sizes[2] * sizes.sizes[3];
   plan.threads = 256;
   plan.grid = unsigned((count * lanesOf(step.over) + plan.threads - 1) / plan.threads);
+  plan.device = gpu;
+  plan.argumentBytes = sizeof(sizes);
+  std::memcpy(plan.argument.data(), &sizes, sizeof(sizes));
+  return plan;
+}
+
+std::optional<LaunchPlan> SequenceCall::bind(const DotStep& step) {
+  const auto from = temporaries.find(step.from), to = temporaries.find(step.to);
+  const TensorView* with = given(step.with);
+  if (!with || from == temporaries.end() || to == temporaries.end())
+    return std::nullopt;
+  DotSizes sizes;
+  sizes.a = from->second.data;
+  sizes.b = with->data;
+  sizes.to = to->second.data;
+  sizes.heads = heads;
+  sizes.rows = from->second.shape[2];
+  sizes.columns = from->second.shape[3];
+  std::copy_n(from->second.strides.begin(), 4, sizes.aStrides.begin());
+  std::copy_n(with->strides.begin(), 4, sizes.bStrides.begin());
+  LaunchPlan plan;
+  plan.threads = 512;
+  plan.sharedBytes = plan.threads / 32 * sizeof(float);
+  plan.grid = unsigned(sequences * heads);
   plan.device = gpu;
   plan.argumentBytes = sizeof(sizes);
   std::memcpy(plan.argument.data(), &sizes, sizeof(sizes));

@@ -42,6 +42,8 @@ void HopperScanEmitter::check() const {
     refuse("a block of two heads takes no sum over all tokens");
   if (together > 1 && channels)
     refuse("chunk must be 64 in the form for sm_90a with a decay of every channel");
+  if (together > 1 && form.reverse)
+    refuse("chunk must be 64 in the form for sm_90a of a state in reverse");
   if (together > 1 && dim(axes.key) > 2 * panelColumns)
     refuse("chunk must be 64 in the form for sm_90a where " + axes.key + " is over 128");
   if (tile.blockV != panelColumns && tile.blockV != 2 * panelColumns)
@@ -156,9 +158,17 @@ void HopperScanEmitter::storeRows(const Product& product) {
                       length, program.firstElement(dims));
 }
 
+/// The values whose product is summed over the columns in an output.
+std::vector<int> HopperScanEmitter::termsOf(int sum) const {
+  return plan.nodes[plan.operands[sum].value].args;
+}
+
 std::set<int> HopperScanEmitter::finishNodes() const {
-  return analysis.closure({plan.operands[output].value},
-                          [&](int n) { return form.reads(n) || factor(n); });
+  std::vector<int> roots = {plan.operands[output].value};
+  for (int sum : sums)
+    for (int term : termsOf(sum))
+      roots.push_back(term);
+  return analysis.closure(roots, [&](int n) { return form.reads(n) || factor(n); });
 }
 
 /// Whether the node is the values as they lie in shared memory.
@@ -187,14 +197,36 @@ void HopperScanEmitter::takeGate(int node) {
   outputGate = input.operand;
 }
 
+void HopperScanEmitter::checkSums() const {
+  if (sums.empty())
+    return;
+  if (output < 0)
+    refuse("the form for sm_90a writes sums beside rows");
+  if (sums.size() > 2)
+    refuse("the form for sm_90a writes at most two sums");
+  if (form.normaliser >= 0 || together > 1 || channels)
+    refuse("the form for sm_90a writes sums in chunks of 64, with no normaliser and no decay of "
+           "every channel");
+  if (heads == 1 && dim(axes.value) > tile.blockV)
+    refuse("the form for sm_90a writes sums over all columns of " + axes.value + " in one block");
+  for (int sum : sums)
+    if (signature.dtypes[sum] != DType::f32)
+      refuse("the form for sm_90a writes sums in f32");
+}
+
 /// What the output is made of beside the read: scalars of the token, and rows over V.
 void HopperScanEmitter::keepScalars() {
   for (int i = 0; i < int(plan.operands.size()); ++i)
     if (plan.operands[i].kind == Operand::Kind::output) {
+      if (plan.operands[i].dims.empty()) {
+        sums.push_back(i);
+        continue;
+      }
       if (output >= 0)
-        refuse("the form for sm_90a writes one output");
+        refuse("the form for sm_90a writes one output of rows");
       output = i;
     }
+  checkSums();
   if (!axes.isValue(plan.operands[output].dims) || signature.dtypes[output] == DType::f32)
     refuse("in the form for sm_90a the output is over " + axes.value + ", in bf16 or f16");
   for (int index : finishNodes()) {
@@ -250,6 +282,8 @@ void HopperScanEmitter::writeConstants(Text& text) const {
   constant("kBarrierOffset", barrierOffset);
   constant("kOutputMap", outputMap);
   constant("kNormaliserOffset", normaliserOffset);
+  constant("kSums", sums.size());
+  constant("kSumOffset", sumOffset);
   if (channels)
     writeChannelConstants(text);
   else
@@ -259,7 +293,7 @@ void HopperScanEmitter::writeConstants(Text& text) const {
     text.line("  static constexpr bool ", name, " = ", set ? "true" : "false", ";");
   };
   flag("kKeyFactor", !key.factors.empty() || !value.factors.empty());
-  flag("kReverse", false);
+  flag("kReverse", form.reverse);
   flag("kRowProgram", program.hasRowProgram());
   flag("kNormaliser", form.normaliser >= 0);
   flag("kSum", form.isSum());
@@ -289,25 +323,40 @@ void HopperScanEmitter::writeOperands(Text& text) const {
 }
 
 void HopperScanEmitter::writeFinish(Text& text) const {
-  text.line(
-      "  static __device__ __forceinline__ float finish(const Args& args, const float* slots, "
-      "float value, float read, float normaliser, float gate = 0.0f) {");
   auto argument = [&](int node) {
     return factor(node) ? program.scalarExpression(node) : "n" + std::to_string(node);
   };
-  for (int index : finishNodes()) {
-    const Node& node = plan.nodes[index];
-    if (factor(index))
-      continue;
-    text.line("    float n", index, " = ",
-              form.readsOpposite(index)          ? "0.0f"
-              : index == form.read               ? "read" + times(query.factors)
-              : index == form.normaliserRead     ? "normaliser" + times(query.factors)
-              : node.kind == Node::Kind::operand ? isValue(index) ? "value" : "gate"
-                                                 : mapCode(node, argument),
-              ";");
-  }
+  auto nodes = [&] {
+    for (int index : finishNodes()) {
+      const Node& node = plan.nodes[index];
+      if (factor(index))
+        continue;
+      text.line("    [[maybe_unused]] float n", index, " = ",
+                form.readsOpposite(index)          ? "0.0f"
+                : index == form.read               ? "read" + times(query.factors)
+                : index == form.normaliserRead     ? "normaliser" + times(query.factors)
+                : node.kind == Node::Kind::operand ? isValue(index) ? "value" : "gate"
+                                                   : mapCode(node, argument),
+                ";");
+    }
+  };
+  text.line(
+      "  static __device__ __forceinline__ float finish(const Args& args, const float* slots, "
+      "float value, float read, float normaliser, float gate = 0.0f) {");
+  nodes();
   text.line("    return ", argument(plan.operands[output].value), ";");
+  text.line("  }");
+  if (sums.empty())
+    return;
+  text.line("  template <class Add> static __device__ __forceinline__ void addSums(const Args& "
+            "args, const float* slots, float value, float read, float gate, Add add) {");
+  nodes();
+  for (std::size_t i = 0; i < sums.size(); ++i) {
+    std::string product;
+    for (int term : termsOf(sums[i]))
+      product += (product.empty() ? "" : " * ") + argument(term);
+    text.line("    add(", i, ", ", product, ");");
+  }
   text.line("  }");
 }
 
@@ -335,7 +384,9 @@ KernelSource HopperScanEmitter::emit() {
   if (channels)
     writeChannelInputs(variant);
   writeNumberedTypes(variant, "StateType", signature, states);
-  writeNumberedTypes(variant, "OutputType", signature, {output});
+  std::vector<int> outputs = {output};
+  outputs.insert(outputs.end(), sums.begin(), sums.end());
+  writeNumberedTypes(variant, "OutputType", signature, outputs);
   variant.line("struct Variant {");
   writeConstants(variant);
   writeProgram(variant);
@@ -344,7 +395,7 @@ KernelSource HopperScanEmitter::emit() {
     writeOperands(variant);
   }
   writeStateAccess(variant, kernel.tensors, states, plan.operands[form.state].dims[0] == axes.key);
-  writeOutputAccess(variant, kernel.tensors, {output});
+  writeOutputAccess(variant, kernel.tensors, outputs);
   writeFinish(variant);
   variant.line("};");
   std::vector<std::string> templates = {"templates/device/barrier.cuh",
@@ -360,6 +411,8 @@ KernelSource HopperScanEmitter::emit() {
                                   "templates/kernels/scan_sm90_scores.cuh"};
   own.push_back(together > 1 ? "templates/kernels/scan_sm90_double.cuh"
                              : "templates/kernels/scan_sm90_walk.cuh");
+  if (!sums.empty())
+    own.push_back("templates/kernels/scan_sm90_rows.cuh");
   if (channels)
     own = channelTemplates();
   if (form.isSum()) {

@@ -40,7 +40,7 @@ void ScanEmitter::writeConstants(Text& text) const {
   constant("kOpposite", form.normaliser >= 0 ? 2 : 1);
   text.line("  static constexpr bool kNormaliser = ", form.normaliser >= 0 ? "true" : "false", ";");
   text.line("  static constexpr bool kReadsBefore = ", form.readsBefore ? "true" : "false", ";");
-  text.line("  static constexpr bool kReverse = false;");
+  text.line("  static constexpr bool kReverse = ", form.reverse ? "true" : "false", ";");
   text.line("  static constexpr bool kRowProgram = ", program.hasRowProgram() ? "true" : "false",
             ";");
 }

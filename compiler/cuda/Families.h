@@ -16,6 +16,11 @@ KernelSource emitGeneral(const Plan& plan, Family family, const Signature& signa
 KernelSource emitTokens(const Plan& plan, Family family, const Signature& signature,
                         const Tile& tile);
 
+/// All tokens of a program without vectors, whose states are sums from the last token to the first:
+/// one that others read, whose initial value counts, and totals. Throws std::invalid_argument for
+/// others.
+KernelSource emitScalars(const Plan& plan, const Signature& signature);
+
 /// Its tiles for a device with so much shared memory a block, and the numbers of states that a
 /// thread holds.
 std::vector<Tile> generalTiles(const Plan& plan, Family family, const Signature& signature,

@@ -48,7 +48,9 @@ private:
   Product channelProduct(int node, bool ofKey, DType dtype);
   void placeChannelInputs();
   void mapChannels();
+  std::vector<int> termsOf(int sum) const;
   std::set<int> finishNodes() const;
+  void checkSums() const;
   bool isValue(int node) const;
   bool valuesInOutput() const;
   void takeGate(int node);
@@ -85,6 +87,7 @@ private:
   const int together;   ///< Blocks of 64 tokens between two updates of the state.
   const int keyPanels;
   int output = -1, outputGate = -1;  ///< outputGate: an input over V that is in the output alone.
+  std::vector<int> sums;  ///< Outputs that are sums over V.
   Product gate;                      ///< Of `channels`, as is all of these:
   DType gateType = DType::f16;
   int outputMap = 3;          ///< The place of the output among the tensors with maps.
@@ -93,7 +96,7 @@ private:
   int extraBytes = 0;         ///< Of a stage, for inputs that no role takes the place of.
   std::vector<int> states;
   int stageBytes = 0, scoreOffset = 0, outputOffset = 0, factorOffset = 0, slotOffset = 0,
-      barrierOffset = 0, normaliserOffset = 0;
+      barrierOffset = 0, normaliserOffset = 0, sumOffset = 0;
   int scoreTiles = 2, scoreBuffers = 2;
   int gateOffset = 0, partOffset = 0, decayOffset = 0;  ///< With `channels`.
 };

@@ -38,6 +38,8 @@ void HopperScanEmitter::layOut() {
   const int numbers = channels ? (6 * panelColumns + 2 * hopperChunk) * keyPanels
                                : 3 * dim(axes.key) + 5 * hopperChunk;
   normaliserOffset = room.take(form.normaliser < 0 ? 0 : sizeof(float) * numbers);
+  // HopperScan::sumsOf
+  sumOffset = room.take(sizeof(float) * 2 * sums.size() * 4 * groups * hopperChunk);
   barrierOffset = room.take(sizeof(std::uint64_t) * (4 * tile.stages + 2 * scoreTiles));
   // The driver aligns shared memory to less than the period of the swizzle.
   kernel.sharedBytes = room.size() + period - 128;
@@ -67,6 +69,7 @@ void HopperScanEmitter::writeRegisters(Text& text) const {
   const Registers registers = narrow         ? Registers{72, 152, dim(axes.key) > 128 ? 240 : 232}
                               : together > 1 ? Registers{40, 88, 192}
                               : form.normaliser >= 0 ? Registers{40, 104, 184}
+                              : form.reverse         ? Registers{64, 80, 184}
                               : outputGate >= 0      ? Registers{56, 88, 184}
                                                      : Registers{48, 96, 184};
   text.line("  static constexpr int kLoadRegisters = ", registers.load, ";");

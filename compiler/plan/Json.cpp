@@ -268,6 +268,8 @@ static void to_json(json& out, const ScanForm& scan) {
          {"readsBefore", scan.readsBefore},
          {"normaliser", scan.normaliser},
          {"normaliserRead", scan.normaliserRead}};
+  if (scan.reverse)
+    out["reverse"] = true;
   if (scan.decaySide != Side::key)
     out["decaySide"] = nameIn(sides, scan.decaySide);
   if (scan.isSum())
@@ -288,6 +290,7 @@ static void from_json(const json& in, ScanForm& scan) {
   scan.decay = valueIn(decayKinds, in.at("decay"), "decay of the scan");
   in.at("read").get_to(scan.read);
   in.at("readsBefore").get_to(scan.readsBefore);
+  scan.reverse = in.value("reverse", false);
   in.at("normaliser").get_to(scan.normaliser);
   in.at("normaliserRead").get_to(scan.normaliserRead);
   if (in.contains("decaySide"))

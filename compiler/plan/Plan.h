@@ -113,16 +113,17 @@ enum class DecayKind { none, scalar, vector };
 enum class Side { key, value };
 
 /// How the scan family reads the program: one matrix state [K,V] with diagonal decay, one outer
-/// product, one read.
+/// product, one read. Outputs are over V, or sums over it of rows or of products of two.
 struct ScanForm {
   std::string keyDim, valueDim;
   int state = -1;                                       ///< Operand.
   int query = -1, key = -1, value = -1, logDecay = -1;  ///< Nodes; logDecay is -1 without decay.
   DecayKind decay = DecayKind::none;
-  int read = -1;               ///< The contract node that is query @ state.
-  bool readsBefore = false;    ///< The read sees the state before this token's update.
-  int normaliser = -1;         ///< Operand of the state [K] with the same decay and key, or -1 ...
-  int normaliserRead = -1;     ///< ... and the contract node that is query @ normaliser.
+  int read = -1;             ///< The contract node that is query @ state.
+  bool readsBefore = false;  ///< The read sees the state before this token's update.
+  int normaliser = -1;       ///< Operand of the state [K] with the same decay and key, or -1 ...
+  int normaliserRead = -1;   ///< ... and the contract node that is query @ normaliser.
+  bool reverse = false;      ///< From the last token to the first, the decay behind the read.
   Side decaySide = Side::key;  ///< Over which dimension a vector decay is.
   /// Where every token reads the sum over all (`direction both` without decay): the state's and the
   /// normaliser's counterparts in reverse, which hold the later tokens, and their reads; else -1.

@@ -6,6 +6,8 @@
 // copy is an A operand as it stands and the state never passes through shared memory. With G the
 // cumulative log-decay of a chunk and S its starting state, per chunk:
 //   O^T = S^T (Q e^G)^T + V^T P^T,   S^T <- e^{G_C} S^T + V^T (K e^{G_C - G}).
+// In reverse, from the last chunk to the first, the decay of a token comes behind its read:
+//   O^T = S^T (Q e^{G_C - G})^T + V^T P^T,   S^T <- e^{G_C} S^T + V^T (K e^G).
 
 template <class V> struct Scan {
   using Element = typename V::Element;
@@ -93,14 +95,15 @@ template <class V> struct Scan {
         sum += carried;
         carried = __shfl_sync(~0u, sum, 31);
         if (inside) {
-          cumulative[token] = sum;
-          cumulative[V::kBlock + token] = V::kReadsBefore ? sum - own : sum;
+          cumulative[token] = V::kReverse ? -sum : sum;
+          cumulative[V::kBlock + token] = V::kReverse ? -sum : V::kReadsBefore ? sum - own : sum;
         }
       }
       __syncwarp();
       for (int token = chunk * V::kChunk + lane; token < (chunk + 1) * V::kChunk; token += 32) {
-        cumulative[2 * V::kBlock + token] = exp2(cumulative[V::kBlock + token]);
-        cumulative[3 * V::kBlock + token] = exp2(carried - cumulative[token]);
+        const float read = cumulative[V::kBlock + token], written = -cumulative[token];
+        cumulative[2 * V::kBlock + token] = exp2(V::kReverse ? carried + read : read);
+        cumulative[3 * V::kBlock + token] = exp2(V::kReverse ? written : carried + written);
       }
       if (lane == 0)
         floats(V::kTotalOffset)[chunk] = exp2(carried);
@@ -210,7 +213,8 @@ template <class V> struct Scan {
       FragmentA a = F::columnsA(value + step * F::kStep * V::kPitchV, V::kPitchV, lane);
       constexpr bool kOwnRead = V::kDecay == Decay::values;
 #pragma unroll
-      for (int n = step * F::kStep / 16; n < V::kChunk / 16 && !kOwnRead; ++n)
+      for (int n = V::kReverse ? 0 : step * F::kStep / 16;
+           n < (V::kReverse ? step * F::kStep / 16 + 1 : V::kChunk / 16) && !kOwnRead; ++n)
         mma16<Element>(out[2 * n], out[2 * n + 1], a,
                        F::rowsB(scores + n * 16 * V::kPitchP + step * F::kStep, V::kPitchP, lane));
       if constexpr (V::kDecay == Decay::scalar)
@@ -304,20 +308,24 @@ template <class V> struct Scan {
                      floats(V::kTotalOffset), V::kV - tile * V::kBlockV, thread);
       __syncthreads();
     }
+    const int chunks = (rows + V::kChunk - 1) / V::kChunk;
 #pragma unroll 1
-    for (int chunk = 0; chunk * V::kChunk < rows; ++chunk)
-      advance(chunk, stage, firstToken, rows);
+    for (int chunk = 0; chunk < chunks; ++chunk)
+      advance(V::kReverse ? chunks - 1 - chunk : chunk, stage, firstToken, rows);
   }
 
   __device__ __forceinline__ void run() {
     int blocks = (sequence.tokens + V::kBlock - 1) / V::kBlock;
+    auto firstOf = [&](int block) {
+      return (V::kReverse ? blocks - 1 - block : block) * V::kBlock;
+    };
     typename V::Copies copies(args, sequence, head, tile);
     typename V::Scalars scalars[(V::kBlock + V::kThreads - 1) / V::kThreads];
     loadState();
     // The first kStages rounds only fill the pipeline; one round a block follows.
 #pragma unroll 1
     for (int block = -V::kStages; block < blocks; ++block) {
-      int firstToken = block * V::kBlock;
+      int firstToken = firstOf(block);
       int rows = min(V::kBlock, sequence.tokens - firstToken);
 #pragma unroll
       for (int i = 0; i * V::kThreads < V::kBlock; ++i) {
@@ -325,8 +333,9 @@ template <class V> struct Scan {
         if (block >= 0 && token < V::kBlock)
           V::scalarProgram(args, scalars[i], floats(V::kSlotOffset) + token, head,
                            firstToken + token, token < rows);
-        int next = firstToken + V::kBlock + token;
-        scalars[i].load(args, sequence, head, next, next >= 0 && next < sequence.tokens);
+        int next = firstOf(block + 1) + token;
+        bool exists = block + 1 >= 0 && block + 1 < blocks && next < sequence.tokens;
+        scalars[i].load(args, sequence, head, next, exists);
       }
       if (block >= 0) {
         waitCopies<V::kStages - 1>();
@@ -336,8 +345,8 @@ template <class V> struct Scan {
       }
       int ahead = block + V::kStages;
       if (ahead < blocks)
-        copies.issue(shared, ahead % V::kStages, ahead * V::kBlock,
-                     sequence.tokens - ahead * V::kBlock, thread);
+        copies.issue(shared, ahead % V::kStages, firstOf(ahead), sequence.tokens - firstOf(ahead),
+                     thread);
       commitCopies();
     }
     storeState();

@@ -1,9 +1,9 @@
 // The part of a scan that does not see the state: scores within each chunk and the normaliser.
 
 /// P[i][j] = (query_i . key_j) e^{G_i - G_j} for j <= i of one chunk (j < i where the read comes
-/// before the update), on tensor cores; for no decay or one decay a token, and without
-/// that of the channels of V. `cumulative` is G in
-/// log2 units, inclusive within the chunk.
+/// before the update), on tensor cores; for no decay or one decay a token, and without that of the
+/// channels of V. `cumulative` is G in log2 units, inclusive within the chunk. In reverse j >= i,
+/// and `cumulative` is -G.
 template <class V>
 __device__ __forceinline__ void
 scoreChunks(typename V::Element* scores, const typename V::Element* query,
@@ -15,8 +15,10 @@ scoreChunks(typename V::Element* scores, const typename V::Element* query,
 #pragma unroll 1
   for (int rowGroup = 0; rowGroup * 16 < rows; ++rowGroup) {
     int first = rowGroup / kGroups * kGroups;
+    int begin = V::kReverse ? rowGroup : first;
+    int end = V::kReverse ? first + kGroups : rowGroup + 1;
 #pragma unroll 1
-    for (int columnGroup = first; columnGroup <= rowGroup; ++columnGroup) {
+    for (int columnGroup = begin; columnGroup < end; ++columnGroup) {
       if (unit++ % V::kWarps != warp)
         continue;
       float sum[2][4] = {};
@@ -37,7 +39,7 @@ scoreChunks(typename V::Element* scores, const typename V::Element* query,
           float p[2];
 #pragma unroll
           for (int e = 0; e < 2; ++e) {
-            bool seen = V::kReadsBefore ? j + e < i : j + e <= i;
+            bool seen = V::kReverse ? j + e >= i : V::kReadsBefore ? j + e < i : j + e <= i;
             float decay = 1.0f;
             if constexpr (V::kDecay == Decay::scalar)
               decay = exp2(seen ? queryCumulative[i] - cumulative[j + e] : 0.0f);

@@ -118,9 +118,15 @@ HopperScan<V>::computeFactorsOf(typename V::Inputs (&inputs)[2], const typename 
   auto put = [&](float(&row)[V::kChunk], float a, float b) {
     *reinterpret_cast<float2*>(row + lane * 2) = make_float2(a, b);
   };
-  put(out.cumulative, first, sum);
-  put(out.entry, exp2(first), exp2(sum));
-  put(out.exit, factor[0] * exp2(total - first + behind), factor[1] * exp2(total - sum + behind));
+  if constexpr (V::kReverse) {
+    put(out.cumulative, -first, -sum);
+    put(out.entry, exp2(total - first), exp2(total - sum));
+    put(out.exit, factor[0] * exp2(first + behind), factor[1] * exp2(sum + behind));
+  } else {
+    put(out.cumulative, first, sum);
+    put(out.entry, exp2(first), exp2(sum));
+    put(out.exit, factor[0] * exp2(total - first + behind), factor[1] * exp2(total - sum + behind));
+  }
   put(out.own, factor[0], factor[1]);
   if (lane == 0)
     out.total = exp2(total + behind);

@@ -131,7 +131,7 @@ template <class V> __device__ __forceinline__ void HopperScan<V>::computeScores(
 #pragma unroll
         for (int e = 0; e < 4; ++e) {
           int i = row + e / 2 * 8;
-          bool seen = j + e % 2 <= i;
+          bool seen = V::kReverse ? j + e % 2 >= i : j + e % 2 <= i;
           float x = sum[n][e];
           if constexpr (V::kDecay == Decay::scalar)
             x *= exp2((e / 2 ? lower : upper) - (e % 2 ? after[n].y : after[n].x));

@@ -255,11 +255,22 @@ TEST(Plan, KeepsTheOrderInMemory) {
   })")
                         .plan;
   EXPECT_EQ(plan.operands.back().dims, (Texts{"V", "K"}));
+  ASSERT_TRUE(plan.scan);
+  EXPECT_EQ(plan.scan->keyDim, "K");
+  EXPECT_EQ(plan.scan->valueDim, "V");
+}
+
+TEST(Plan, LeavesSumsOfWhatIsReadToTheSequentialFamily) {
+  const Plan plan = compileOne(R"(variant v(K, V) {
+   input q[K], k[K], v[V]
+   state S[K, V]
+   S <- S + k * v
+   output o = sum(q @ S)
+  })")
+                        .plan;
   EXPECT_FALSE(plan.scan);
   ASSERT_EQ(plan.remarks.size(), 1u);
-  EXPECT_EQ(plan.remarks[0].text,
-            "the scan family does not run it: the state S is stored as [V, K]; the scan family "
-            "takes [K, V], the dimension that is read over first");
+  EXPECT_EQ(plan.remarks[0].text, "the scan family does not run it: the output o is not over V");
 }
 
 /// A spec, and the remark that it gets.

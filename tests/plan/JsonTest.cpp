@@ -52,6 +52,7 @@ Plan smallPlan() {
   plan.recurrences = {{4, "K", {2}, {{0, 0}}, {{0, 1}}}};
   plan.scan = ScanForm{"K", "V", 4, 0, 0, 1, 2, DecayKind::vector, 5, false, -1, -1};
   plan.scan->decaySide = Side::value;
+  plan.scan->reverse = true;
   plan.remarks = {{3, 7, "a remark"}};
   plan.rules = {{{"F", "taylor2", "K"}}, {"K"}};
   plan.operands[4].reverse = true;
@@ -71,6 +72,7 @@ TEST(PlanJson, SurvivesTheWayThereAndBack) {
   ASSERT_TRUE(read.scan);
   EXPECT_EQ(read.scan->decay, DecayKind::vector);
   EXPECT_EQ(read.scan->decaySide, Side::value);
+  EXPECT_TRUE(read.scan->reverse);
   EXPECT_EQ(read.remarks[0].column, 7);
   ASSERT_EQ(read.rules.derived.size(), 1u);
   EXPECT_EQ(read.rules.derived[0].from, "K");

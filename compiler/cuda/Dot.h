@@ -1,0 +1,24 @@
+// The kernel of a DotStep.
+#pragma once
+
+#include "compiler/cuda/Kernel.h"
+
+#include <array>
+
+namespace lathe {
+
+/// Its argument, which it takes by value. Element (sequence, head) of `to`, dense, is the sum over
+/// rows and columns of a[sequence, head, row, column] * b[...]; all are fp32, strides count
+/// elements.
+struct DotSizes {
+  const void *a = nullptr, *b = nullptr;
+  void* to = nullptr;
+  std::int64_t heads = 0, rows = 1, columns = 1;
+  std::array<std::int64_t, 4> aStrides = {}, bStrides = {};
+};
+static_assert(sizeof(DotSizes) == 112);
+
+/// A launch has a block for each element of `to`.
+KernelSource emitDot();
+
+}  // namespace lathe
