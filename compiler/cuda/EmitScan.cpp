@@ -172,6 +172,7 @@ KernelSource ScanEmitter::emit() {
   variant.line("};");
   std::vector<std::string> templates = {"templates/kernels/decay.cuh",
                                         "templates/kernels/scan_scores.cuh",
+                                        "templates/kernels/scan_values.cuh",
                                         "templates/kernels/scan.cuh"};
   if (form.isSum())
     templates.insert(templates.end(),
