@@ -19,13 +19,18 @@ struct Job {
   KernelSource kernel;
 };
 
-/// Every tile of some variants, the default one of the rest of the library; of tiles that share a
-/// kernel the first.
+constexpr const char* ownName = "decayed_values";
+
+/// Every tile of some variants and of one of no library, the default one of the rest of the
+/// library; of tiles that share a kernel the first.
 std::vector<Job> jobsOf(const std::string& arch) {
   std::vector<Job> jobs;
-  for (const std::string& name : libraryNames()) {
-    const bool isAll = std::count(kVariants.begin(), kVariants.end(), name) > 0;
-    Plan plan = libraryPlan(name);
+  std::vector<std::string> names = libraryNames();
+  names.push_back(ownName);
+  for (const std::string& name : names) {
+    const bool isOwn = name == ownName;
+    const bool isAll = isOwn || std::count(kVariants.begin(), kVariants.end(), name) > 0;
+    Plan plan = isOwn ? decayedValuesPlan() : libraryPlan(name);
     Signature signature =
         isAll ? signatureOf(plan, 128, name == "mamba2" ? 64 : 128) : librarySignature(plan, 64);
     for (Family family : {Family::scan, Family::step, Family::sequential}) {

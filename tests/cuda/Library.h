@@ -37,6 +37,18 @@ inline std::string libraryText(const std::string& name) {
 
 inline Plan libraryPlan(const std::string& name) { return planOf(libraryText(name), name); }
 
+/// A scan whose decay is one of every channel of V, of which the library has none.
+inline Plan decayedValuesPlan() {
+  return planOf(R"(variant decayed_values(K, V) {
+    input  q[K], k[K], v[V]
+    input  g[V] in log
+    state  S[K, V]
+    S <- exp(g) * S + k * v
+    output o[V] = q @ S
+  })",
+                "decayed_values");
+}
+
 /// Inputs and outputs of `dtype`, params and states in fp32.
 inline Signature signatureOf(const Plan& plan, int k, int v, DType dtype = DType::bf16) {
   Signature signature;
