@@ -38,6 +38,11 @@ std::string nameAt(const KernelStep& step, const Slot& slot) {
   return other == step.names.end() ? slot.name : other->second;
 }
 
+bool isWritten(const KernelStep& step, const Slot& slot) {
+  return slot.written() &&
+         std::find(step.reads.begin(), step.reads.end(), slot.name) == step.reads.end();
+}
+
 }  // namespace
 
 const Temporary& temporaryOf(const KernelSequence& sequence, const std::string& name) {
@@ -166,7 +171,7 @@ bool SequenceCall::isWanted(const KernelStep& step, const Binder& binder) const 
     return false;
   return std::any_of(binder.slots().begin(), binder.slots().end(), [&](const Slot& slot) {
     const std::string name = nameAt(step, slot);
-    return slot.written() && !name.empty() && isNeeded(name);
+    return isWritten(step, slot) && !name.empty() && isNeeded(name);
   });
 }
 
@@ -188,7 +193,7 @@ void SequenceCall::findWanted(const Prepared& kernels) {
       if (!isWanted(own, binder))
         continue;
       for (const Slot& slot : binder.slots())
-        if (!slot.written())
+        if (!isWritten(own, slot))
           wanted.insert(nameAt(own, slot));
         else if (!slot.mayBeAbsent())
           placed.insert(nameAt(own, slot));
@@ -334,18 +339,19 @@ std::optional<LaunchPlan> SequenceCall::bind(const SumStep& step) {
 }
 
 std::optional<LaunchPlan> SequenceCall::bind(const DotStep& step) {
-  const auto from = temporaries.find(step.from), to = temporaries.find(step.to);
+  const std::optional<TensorView> from = find(step.from);
+  const auto to = temporaries.find(step.to);
   const TensorView* with = given(step.with);
-  if (!with || from == temporaries.end() || to == temporaries.end())
+  if (!with || !from || to == temporaries.end())
     return std::nullopt;
   DotSizes sizes;
-  sizes.a = from->second.data;
+  sizes.a = from->data;
   sizes.b = with->data;
   sizes.to = to->second.data;
   sizes.heads = heads;
-  sizes.rows = from->second.shape[2];
-  sizes.columns = from->second.shape[3];
-  std::copy_n(from->second.strides.begin(), 4, sizes.aStrides.begin());
+  sizes.rows = from->shape[2];
+  sizes.columns = from->shape[3];
+  std::copy_n(from->strides.begin(), 4, sizes.aStrides.begin());
   std::copy_n(with->strides.begin(), 4, sizes.bStrides.begin());
   LaunchPlan plan;
   plan.threads = 512;

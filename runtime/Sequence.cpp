@@ -22,8 +22,8 @@ PreparedSequence::PreparedSequence(Kernels& kernels, const KernelSequence& seque
           kernels, kernel->plan, kernel->source, kernel->signature, device));
       continue;
     }
-    if (std::holds_alternative<DotStep>(step)) {
-      parts->sums.push_back(std::make_unique<LoadedKernel>(kernels, emitDot(), device));
+    if (const auto* dot = std::get_if<DotStep>(&step)) {
+      parts->sums.push_back(std::make_unique<LoadedKernel>(kernels, emitDot(dot->dtype), device));
       continue;
     }
     const auto& sum = std::get<SumStep>(step);

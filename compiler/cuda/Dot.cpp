@@ -4,7 +4,7 @@
 
 namespace lathe {
 
-KernelSource emitDot() {
+KernelSource emitDot(DType b) {
   KernelSource kernel;
   kernel.entry = "lathe_dot";
   kernel.threads = 512;
@@ -18,7 +18,9 @@ KernelSource emitDot() {
   text.line("extern \"C\" __global__ void __launch_bounds__(", kernel.threads, ") ", kernel.entry,
             "(const __grid_constant__ lathe::Args args) {");
   text.line("  extern __shared__ __align__(128) char shared[];");
-  text.line("  lathe::dotOfBlock<", kernel.threads, ">(args, reinterpret_cast<float*>(shared));");
+  text.line("  using namespace lathe;");
+  text.line("  dotOfBlock<", cuda::cudaType(b), ", ", kernel.threads,
+            ">(args, reinterpret_cast<float*>(shared));");
   text.line("}");
   kernel.text = text.str();
   return kernel;

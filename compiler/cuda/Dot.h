@@ -8,8 +8,7 @@
 namespace lathe {
 
 /// Its argument, which it takes by value. Element (sequence, head) of `to`, dense, is the sum over
-/// rows and columns of a[sequence, head, row, column] * b[...]; all are fp32, strides count
-/// elements.
+/// rows and columns of a[sequence, head, row, column] * b[...]; strides count elements.
 struct DotSizes {
   const void *a = nullptr, *b = nullptr;
   void* to = nullptr;
@@ -18,7 +17,7 @@ struct DotSizes {
 };
 static_assert(sizeof(DotSizes) == 112);
 
-/// A launch has a block for each element of `to`.
-KernelSource emitDot();
+/// `b`: the dtype of b; a and `to` are fp32. A launch has a block for each element of `to`.
+KernelSource emitDot(DType b);
 
 }  // namespace lathe

@@ -265,6 +265,7 @@ void HopperScanEmitter::writeConstants(Text& text) const {
     text.line("  static constexpr bool ", name, " = ", set ? "true" : "false", ";");
   };
   flag("kKeyFactor", !key.factors.empty() || !value.factors.empty());
+  flag("kRowFactor", hasRowFactor());
   flag("kReverse", form.reverse);
   flag("kRowProgram", program.hasRowProgram());
   flag("kNormaliser", form.normaliser >= 0);
@@ -281,6 +282,8 @@ void HopperScanEmitter::writeFactors(Text& text) const {
   function("logDecay", form.decay == DecayKind::scalar ? program.scalarExpression(form.logDecay)
                                                        : std::string("0.0f"));
   function("keyFactor", "1.0f" + times(key.factors) + times(value.factors));
+  if (hasRowFactor())
+    function("rowFactor", "1.0f" + times(query.factors));
 }
 
 void HopperScanEmitter::writeOperands(Text& text) const {

@@ -30,7 +30,8 @@ public:
     text.line("  static constexpr int kTotals = ", totals.size(), ";");
     writeLoads(text, Kind::input);
     writeLoads(text, Kind::param);
-    writeStart(text);
+    writeEnd(text, "start", Role::initial);
+    writeEnd(text, "end", Role::final);
     writeOwn(text);
     writeFinish(text);
     writeTotal(text);
@@ -131,15 +132,16 @@ private:
     text.line("    }\n  };");
   }
 
-  void writeStart(Text& text) const {
-    text.line("  static __device__ __forceinline__ float start(const Args& args, const Sequence& "
-              "sequence, int head) {");
+  /// The sum over later tokens behind the last token, and where it has to arrive.
+  void writeEnd(Text& text, const char* name, Role role) const {
+    text.line("  static __device__ __forceinline__ float ", name,
+              "(const Args& args, const Sequence& sequence, int head) {");
     if (cumulative < 0) {
       text.line("    return 0.0f;");
     } else {
       const std::string type = cudaType(signature.dtypes[cumulative]);
-      text.line("    const ", type, "* from = ", tensor(cumulative, Role::initial),
-                ".stateAt<const ", type, ">(sequence, head);");
+      text.line("    const ", type, "* from = ", tensor(cumulative, role), ".stateAt<const ", type,
+                ">(sequence, head);");
       text.line("    return from ? toFloat(*from) : 0.0f;");
     }
     text.line("  }");

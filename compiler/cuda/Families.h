@@ -17,7 +17,8 @@ KernelSource emitTokens(const Plan& plan, Family family, const Signature& signat
                         const Tile& tile);
 
 /// All tokens of a program without vectors, whose states are sums from the last token to the first:
-/// one that others read, whose initial value counts, and totals. Throws std::invalid_argument for
+/// one that others read, and totals. Of the first the initial value counts, and the final one is
+/// read rather than written: it says what the sum must come to. Throws std::invalid_argument for
 /// others.
 KernelSource emitScalars(const Plan& plan, const Signature& signature);
 

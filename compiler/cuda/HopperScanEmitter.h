@@ -49,6 +49,7 @@ private:
   std::vector<int> termsOf(int sum) const;
   std::set<int> finishNodes() const;
   void checkSums() const;
+  bool hasRowFactor() const;
   bool isValue(int node) const;
   bool valuesInOutput() const;
   void takeGate(int node);

@@ -25,6 +25,13 @@ void HopperScanEmitter::checkSums() const {
       refuse("the form for sm_90a writes sums in f32");
 }
 
+/// Whether scores are rounded with the factors of the query in them, rather than what is read
+/// multiplied by these. So the scans of queries and keys of a backward pass, whose factors are each
+/// other's, round the same scores, and what is summed of both cancels as it should.
+bool HopperScanEmitter::hasRowFactor() const {
+  return !sums.empty() && !query.factors.empty() && form.decay == DecayKind::scalar;
+}
+
 void HopperScanEmitter::writeFinish(Text& text) const {
   auto argument = [&](int node) {
     return factor(node) ? program.scalarExpression(node) : "n" + std::to_string(node);
@@ -35,7 +42,7 @@ void HopperScanEmitter::writeFinish(Text& text) const {
       if (factor(index))
         continue;
       text.line("    [[maybe_unused]] float n", index, " = ",
-                index == form.read                 ? "read" + times(query.factors)
+                index == form.read ? "read" + (hasRowFactor() ? "" : times(query.factors))
                 : index == form.normaliserRead     ? "normaliser" + times(query.factors)
                 : node.kind == Node::Kind::operand ? isValue(index) ? "value" : "gate"
                                                    : mapCode(node, argument),

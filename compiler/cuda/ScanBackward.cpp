@@ -43,21 +43,11 @@ const Operand* laterSum(const Plan* rest) {
   return nullptr;
 }
 
-/// What of the rest is made of that sum. It adds up what scans round over a whole sequence: of a
-/// decay that forgets within a few tokens nothing would be left.
-std::vector<std::string> gradientsOfDecays(const Plan* rest) {
+std::vector<std::string> gradientsOfConsts(const Plan& plan) {
   std::vector<std::string> names;
-  const Operand* later = laterSum(rest);
-  if (!later)
-    return names;
-  const cuda::Analysis analysis(*rest);
-  for (const Operand& operand : rest->operands) {
-    if (&operand == later || operand.value < 0)
-      continue;
-    const std::set<int> nodes = analysis.closure({operand.value}, [](int) { return false; });
-    if (nodes.count(later->value))
-      names.push_back((operand.kind == Kind::state ? "final " : "") + operand.name);
-  }
+  for (const Operand& operand : plan.operands)
+    if (operand.kind == Kind::constant)
+      names.push_back("final d." + operand.name);
   return names;
 }
 
@@ -76,8 +66,10 @@ KernelStep restOf(const Plan& plan, const Plan& rest, const Signature& signature
   const Signature own = adjointSignature(plan, rest, signature);
   KernelStep step{rest, own, cuda::emitScalars(rest, own)};
   for (const Operand& operand : rest.operands)
-    if (operand.kind == Kind::state)
-      step.names[(&operand == laterSum(&rest) ? "final " : "initial ") + operand.name] = "";
+    if (operand.kind == Kind::state && &operand != laterSum(&rest))
+      step.names["initial " + operand.name] = "";
+    else if (operand.kind == Kind::state)
+      step.reads = {"final " + operand.name};
   return step;
 }
 
@@ -127,7 +119,7 @@ KernelSequence emitScanBackward(const Plan& plan, const Plan& adjoint, const Sig
     throw std::invalid_argument("the backward pass of '" + plan.variant + "' takes " +
                                 std::to_string(kernels.size() + 1) + " tiles, not " +
                                 std::to_string(tiles.size()));
-  const std::vector<std::string> decays = gradientsOfDecays(rest);
+  const std::vector<std::string> consts = gradientsOfConsts(plan);
   std::vector<KernelStep> steps;
   std::vector<Temporary> own;
   bool writesFinal = true;
@@ -144,32 +136,36 @@ KernelSequence emitScanBackward(const Plan& plan, const Plan& adjoint, const Sig
         step.without = sumsOf(kernels[i - 1].plan);
       writesFinal = writesFinal && !part.scan->reverse;
     }
-    step.without.insert(step.without.end(), decays.begin(), decays.end());
+    step.without.insert(step.without.end(), consts.begin(), consts.end());
     steps.push_back(std::move(step));
   }
-  std::optional<DotStep> dot;
+  std::vector<DotStep> dots;
   if (const Operand* later = laterSum(rest)) {
     const std::string state =
         later->name.substr(0, later->name.size() - std::string_view(".log_decay").size());
-    const auto found = std::find_if(plan.operands.begin(), plan.operands.end(),
-                                    [&](const Operand& one) { return one.name == state; });
-    dot = DotStep{"end " + state, "initial d." + state, "initial " + later->name};
-    own.push_back({dot->from, Shape::states, found->dims, DType::f32});
-    own.push_back({dot->to, Shape::states, {}, DType::f32});
+    std::size_t at = 0;
+    while (plan.operands[at].name != state)
+      ++at;
+    dots.push_back({"end " + state, "initial d." + state, "initial " + later->name, DType::f32});
+    dots.push_back(
+        {"final d." + state, "initial " + state, "final " + later->name, signature.dtypes[at]});
+    for (const DotStep& dot : dots) {
+      own.push_back({dot.from, Shape::states, plan.operands[at].dims, DType::f32});
+      own.push_back({dot.to, Shape::states, {}, DType::f32});
+    }
   }
-  if (!decays.empty()) {
+  if (!consts.empty()) {
     const Signature all = adjointSignature(plan, adjoint, signature);
     steps.push_back({adjoint, all, emit(adjoint, Family::sequential, all, tiles.back())});
-    steps.back().beside = decays;
+    steps.back().beside = consts;
   }
   KernelSequence sequence = closeBackward(plan, adjoint, signature, std::move(steps));
   sequence.temporaries.insert(sequence.temporaries.end(), own.begin(), own.end());
   auto behind = sequence.steps.begin() + std::ptrdiff_t(kernels.size());
-  if (dot)
-    behind = sequence.steps.insert(behind, *dot) + 1;
+  behind = sequence.steps.insert(behind, dots.begin(), dots.end()) + std::ptrdiff_t(dots.size());
   if (rest) {
     KernelStep step = restOf(plan, *rest, signature);
-    step.without = decays;
+    step.without = consts;
     sequence.steps.insert(behind, std::move(step));
   }
   return sequence;

@@ -9,36 +9,12 @@ namespace lathe {
 
 namespace {
 
-/// The gradient of one role of the scan, up to a scalar factor.
+/// The gradient of one role of the scan: a row over `dim`.
 struct Role {
   std::string name;  ///< Behind the variant's, in that of the part.
   Value row;
-  Value dual;    ///< What it is the gradient of.
-  Value factor;  ///< Of the row; null where that is 1.
+  Value dual;  ///< What it is the gradient of.
 };
-
-/// A row without the scalars of the token that it is multiplied with, and their product, null where
-/// there are none.
-struct Scaled {
-  Value row, factor;
-};
-
-Scaled withoutFactors(TokenBuilder& builder, Value row) {
-  Value factor;
-  while (MapOp map = definingMap(row, Op::multiply)) {
-    const int scalar = typeOf(map.getInputs()[0]).isScalar() ? 0 : 1;
-    if (!typeOf(map.getInputs()[scalar]).isScalar())
-      break;
-    const Value own = map.getInputs()[scalar];
-    factor = factor ? builder.map(Op::multiply, {factor, own}) : own;
-    row = map.getInputs()[1 - scalar];
-  }
-  return {row, factor};
-}
-
-Value times(TokenBuilder& builder, Value factor, Value value) {
-  return factor ? builder.map(Op::multiply, {factor, value}) : value;
-}
 
 /// Builds the adjoint of a scan by the cumulative rule, in place.
 class Adjoint {
@@ -125,36 +101,10 @@ private:
     if (!flow || readsState(flow))
       return false;
     query = read.getLhs() == affine.getResult() ? read.getRhs() : read.getLhs();
-    const auto [sent, factor] = withoutFactors(builder, flow);
-    const std::optional<Value> row = rowOfQuery(sent);
-    if (!row)
-      return false;
-    pullback.add(query, times(builder, factor, *row));
-    roles.push_back({"query", *row, query, factor});
+    const Value row = builder.contract(flow, affine, affine.valueDim());
+    pullback.add(query, row);
+    roles.push_back({"query", row, query});
     return true;
-  }
-
-  /// S d, where d flows into r = query @ S. As r . d = query . S d, what takes r . d, the gradient
-  /// of what scales the read, needs no read. Nothing where others need it.
-  std::optional<Value> rowOfQuery(Value sent) {
-    llvm::SmallVector<ContractOp> products;
-    for (Operation* user : read->getUsers())
-      if (auto contract = llvm::dyn_cast<ContractOp>(user)) {
-        const bool isLeft = contract.getLhs() == read.getResult();
-        if ((isLeft ? contract.getRhs() : contract.getLhs()) != sent)
-          return std::nullopt;
-        products.push_back(contract);
-      }
-    const OpBuilder::InsertionGuard guard(builder);
-    llvm::sort(products, [](ContractOp a, ContractOp b) { return a->isBeforeInBlock(b); });
-    if (!products.empty())
-      builder.setInsertionPoint(products.front());
-    const Value row = builder.contract(sent, affine, affine.valueDim());
-    for (ContractOp product : products) {
-      product->setOperands({row, query});
-      product.setDim(affine.keyDim());
-    }
-    return row;
   }
 
   /// A sum over a row is one output, however often it is taken.
@@ -185,8 +135,8 @@ private:
     const Value valueRow = builder.contract(written, key, affine.keyDim());
     pullback.add(key, keyRow);
     pullback.add(value, valueRow);
-    roles.push_back({"key", keyRow, key, {}});
-    roles.push_back({"value", valueRow, value, {}});
+    roles.push_back({"key", keyRow, key});
+    roles.push_back({"value", valueRow, value});
     Value decayed = written;
     for (Value decay : affine.getDecays())
       decayed = builder.map(Op::multiply, {builder.map(Op::exp, decay), decayed});
@@ -199,42 +149,42 @@ private:
     const StringAttr name = builder.getStringAttr(decayGradientName(state.getName()));
     const Value later = builder.create<StateOp>(builder.loc(), variant.valueType({}), name,
                                                 builder.getUnitAttr(), UnitAttr(), ArrayAttr());
-    const Value own = builder.map(Op::subtract, {productOf(roles[0], affine.keyDim()),
-                                                 productOf(roles[2], affine.valueDim())});
+    const Value own = builder.map(
+        Op::subtract, {productOf(roles[0], affine.keyDim()), productOf(roles[1], affine.keyDim())});
     const Value sum = builder.map(Op::add, {later, own});
     for (Value decay : affine.getDecays())
       pullback.add(decay, sum);
     builder.create<UpdateOp>(builder.loc(), name, sum);
   }
 
-  /// The sum over `dim` of a row, without its factor, times its dual; scalar factors stay out of
-  /// it.
-  Value rawProductOf(const Role& role, StringRef dim) {
-    const auto [dual, factor] = withoutFactors(builder, role.dual);
-    return times(builder, factor, builder.contract(role.row, dual, dim));
-  }
+  /// The sum over `dim` of a row times its dual, whose scalar factors stay out of it.
   Value productOf(const Role& role, StringRef dim) {
-    return times(builder, role.factor, rawProductOf(role, dim));
+    Value factor, row = role.dual;
+    while (MapOp map = definingMap(row, Op::multiply)) {
+      const int scalar = typeOf(map.getInputs()[0]).isScalar() ? 0 : 1;
+      if (!typeOf(map.getInputs()[scalar]).isScalar())
+        break;
+      const Value own = map.getInputs()[scalar];
+      factor = factor ? builder.map(Op::multiply, {factor, own}) : own;
+      row = map.getInputs()[1 - scalar];
+    }
+    const Value product = builder.contract(role.row, row, dim);
+    return factor ? builder.map(Op::multiply, {factor, product}) : product;
   }
 
-  /// As derive-gradient does.
+  /// As derive-gradient does; consts, which few train, get none.
   void collect(Operation& op) {
     builder.setLoc(op.getLoc());
     if (auto input = llvm::dyn_cast<InputOp>(op)) {
       builder.create<OutputOp>(builder.loc(), nameOf(input.getName()), gradientOf(input),
                                input.getStoredAttr());
     } else if (auto param = llvm::dyn_cast<ParamOp>(op)) {
-      sumUp(param.getName(), param, param.getStoredAttr());
-    } else if (auto constant = llvm::dyn_cast<ConstantOp>(op)) {
-      sumUp(constant.getName(), constant, ArrayAttr());
+      const StringAttr name = nameOf(param.getName());
+      const Value sum =
+          builder.create<StateOp>(builder.loc(), param.getType(), name, builder.getUnitAttr(),
+                                  UnitAttr(), param.getStoredAttr());
+      builder.create<UpdateOp>(builder.loc(), name, builder.map(Op::add, {sum, gradientOf(param)}));
     }
-  }
-
-  void sumUp(StringRef of, Value value, ArrayAttr stored) {
-    const StringAttr name = nameOf(of);
-    const Value sum = builder.create<StateOp>(builder.loc(), value.getType(), name,
-                                              builder.getUnitAttr(), UnitAttr(), stored);
-    builder.create<UpdateOp>(builder.loc(), name, builder.map(Op::add, {sum, gradientOf(value)}));
   }
 
   Value gradientOf(Value value) {

@@ -5,8 +5,9 @@
 //   dquery_t = S_t dr_t,  dkey_t = P_t value_t,  dvalue_t = key_t @ P_t
 //
 // each a scan of its own, the last two in reverse with the decay behind the read. The log-decay
-// needs no product with the states (the cumulative rule): with c_t = query_t . dquery_t - value_t .
-// dvalue_t, its gradient is the sum of c_s over s >= t, plus S_T . dS_T.
+// needs no product with the states (the cumulative rule): with c_t = query_t . dquery_t - key_t .
+// dkey_t, its gradient is the sum of c_s over s >= t, plus S_T . dS_T. (value_t . dvalue_t is the
+// same as the latter, but the scans of queries and keys round the same scores.)
 #pragma once
 
 #include "compiler/dialect/Dialect.h"

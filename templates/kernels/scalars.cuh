@@ -1,6 +1,9 @@
 // What is made of scalars of the token alone, from the last token of a sequence to the first: sums
 // over all later tokens, which what is written may take, and totals.
 //
+// What the sum over all tokens must come to is known, and what it misses that by, which is what those
+// who made its terms have rounded, is taken off in equal parts for every token.
+//
 // A block has one head. Its threads take TOKENS neighbouring tokens each, of THREADS * TOKENS at
 // once, and add up in an order that depends on the length alone.
 
@@ -35,6 +38,20 @@ template <class V, int THREADS, int TOKENS> struct ScalarSums {
     return make_float2((lane < 31 ? behind : 0.0f) + after, all);
   }
 
+  /// What a sum over all tokens has too much, for each of them.
+  __device__ __forceinline__ float excessOf(const typename V::Params& params, float start) const {
+    float sum = 0.0f;
+#pragma unroll 4
+    for (int token = threadIdx.x; token < sequence.tokens; token += THREADS) {
+      typename V::Inputs inputs;
+      inputs.load(args, sequence, head, token, true);
+      sum += V::own(args, inputs, params, token);
+    }
+    const float all = later(sum, 0).y;
+    __syncthreads();
+    return (start + all - V::end(args, sequence, head)) / float(max(sequence.tokens, 1));
+  }
+
   __device__ __forceinline__ void writeTotals(float (&totals)[kTotals]) const {
     __syncthreads();
 #pragma unroll
@@ -61,6 +78,9 @@ template <class V, int THREADS, int TOKENS> struct ScalarSums {
     typename V::Params params;
     params.load(args, head);
     float carry = V::start(args, sequence, head), totals[kTotals] = {};
+    float excess = 0.0f;
+    if constexpr (V::kCumulative)
+      excess = excessOf(params, carry);
     typename V::Inputs next[TOKENS];
     const int tiles = (sequence.tokens + kTile - 1) / kTile;
     auto tokenOf = [&](int tile, int i) { return tile * kTile + int(threadIdx.x) * TOKENS + i; };
@@ -91,7 +111,8 @@ template <class V, int THREADS, int TOKENS> struct ScalarSums {
       for (int i = TOKENS - 1; i >= 0; --i) {
         const int token = tokenOf(tile, i);
         if (token < sequence.tokens)
-          V::finish(args, inputs[i], params, sequence, head, token, carry + others.x + sums[i],
+          V::finish(args, inputs[i], params, sequence, head, token,
+                    carry + others.x + sums[i] - excess * float(sequence.tokens - token),
                     [&](int index, float x) { totals[index] += x; });
       }
       carry += others.y;
