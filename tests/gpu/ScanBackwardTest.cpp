@@ -9,13 +9,15 @@ namespace {
 const Tile wide = {64, 64, 128, 2, 1, 1, Form::sm90a, 0};
 const Tile narrow = {64, 64, 64, 2, 1, 1, Form::sm90a, 0};
 
+/// Whose gradients take the sequential pass.
+const std::set<std::string> notOfScans = {"d.scale", "d.gamma", "d.A_log", "d.dt_bias"};
+
 BackwardCase caseOf(const std::string& variant, const Shape& shape) {
   BackwardCase backward{.one = {.variant = variant, .shape = shape}};
   backward.one.K = backward.one.V = 64;
   backward.tiles = {narrow};
-  // The gradient of a const takes the sequential pass.
   for (const Operand& operand : variantNamed(variant).plan.operands)
-    if (operand.kind == Operand::Kind::constant)
+    if (notOfScans.count("d." + operand.name))
       backward.absent.insert("d." + operand.name);
   return backward;
 }
