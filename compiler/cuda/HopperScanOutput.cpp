@@ -42,8 +42,7 @@ void HopperScanEmitter::writeFinish(Text& text) const {
       if (factor(index))
         continue;
       text.line("    [[maybe_unused]] float n", index, " = ",
-                form.readsOpposite(index) ? "0.0f"
-                : index == form.read      ? "read" + (hasRowFactor() ? "" : times(query.factors))
+                index == form.read ? "read" + (hasRowFactor() ? "" : times(query.factors))
                 : index == form.normaliserRead     ? "normaliser" + times(query.factors)
                 : node.kind == Node::Kind::operand ? isValue(index) ? "value" : "gate"
                                                    : mapCode(node, argument),
