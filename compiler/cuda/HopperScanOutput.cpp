@@ -42,7 +42,8 @@ void HopperScanEmitter::writeFinish(Text& text) const {
       if (factor(index))
         continue;
       text.line("    [[maybe_unused]] float n", index, " = ",
-                index == form.read ? "read" + (hasRowFactor() ? "" : times(query.factors))
+                form.readsOpposite(index) ? "0.0f"
+                : index == form.read      ? "read" + (hasRowFactor() ? "" : times(query.factors))
                 : index == form.normaliserRead     ? "normaliser" + times(query.factors)
                 : node.kind == Node::Kind::operand ? isValue(index) ? "value" : "gate"
                                                    : mapCode(node, argument),
