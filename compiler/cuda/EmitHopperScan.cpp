@@ -17,7 +17,8 @@ HopperScanEmitter::HopperScanEmitter(const Plan& plan, const Signature& signatur
       heads(tile.blockV == 2 * panelColumns && signature.dims.at(form.valueDim) == panelColumns
                 ? 2
                 : 1),
-      channels(form.decay == DecayKind::vector), together(tile.chunk > hopperChunk ? 2 : 1),
+      channels(form.decay == DecayKind::vector), ofKeys(channels && form.decaySide == Side::key),
+      together(tile.chunk > hopperChunk ? 2 : 1),
       keyPanels((signature.dims.at(form.keyDim) + panelColumns - 1) / panelColumns) {
   kernel.entry = entryName(plan, Family::scan);
   kernel.arch = name(Form::sm90a);
@@ -257,6 +258,7 @@ void HopperScanEmitter::writeConstants(Text& text) const {
   constant("kSlots", program.slotCount());
   constant("kRowLanes", program.rowLanes);
   constant("kBarrierOffset", barrierOffset);
+  constant("kOutputMap", outputMap);
   constant("kNormaliserOffset", normaliserOffset);
   constant("kSums", sums.size());
   constant("kSumOffset", sumOffset);
@@ -264,8 +266,7 @@ void HopperScanEmitter::writeConstants(Text& text) const {
     writeChannelConstants(text);
   else
     writeRegisters(text);
-  static const char* decays[] = {"none", "scalar", "vector"};
-  text.line("  static constexpr Decay kDecay = Decay::", decays[int(form.decay)], ";");
+  text.line("  static constexpr Decay kDecay = Decay::", decayName(form), ";");
   auto flag = [&](const char* name, bool set) {
     text.line("  static constexpr bool ", name, " = ", set ? "true" : "false", ";");
   };
@@ -356,9 +357,7 @@ KernelSource HopperScanEmitter::emit() {
   if (!sums.empty())
     own.push_back("templates/kernels/scan_sm90_rows.cuh");
   if (channels)
-    own = {"templates/device/packed.cuh",           "templates/kernels/channel_tiles.cuh",
-           "templates/kernels/scan_sm90_sums.cuh",  "templates/kernels/scan_sm90_wide.cuh",
-           "templates/kernels/scan_sm90_sweep.cuh", "templates/kernels/scan_sm90_channels.cuh"};
+    own = channelTemplates();
   if (form.isSum()) {
     own.push_back("templates/kernels/sum_initial.cuh");
     own.push_back("templates/kernels/scan_sm90_sum.cuh");
@@ -366,7 +365,8 @@ KernelSource HopperScanEmitter::emit() {
   templates.insert(templates.end(), own.begin(), own.end());
   kernel.text = assemble(plan, kernel, templates, variant,
                          std::string("lathe::Hopper") +
-                             (channels       ? "ChannelScan"
+                             (ofKeys         ? "ChannelScan"
+                              : channels     ? "ValueScan"
                               : form.isSum() ? "Sum"
                                              : "Scan") +
                              "<lathe::Variant>{args, lathe::alignShared<1024>(shared)}.run();",

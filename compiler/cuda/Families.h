@@ -36,6 +36,9 @@ struct TokenAxes {
 };
 TokenAxes tokenAxes(const Plan& plan, const Analysis& analysis);
 
+/// What templates/kernels/decay.cuh calls the decay of a scan.
+const char* decayName(const ScanForm& form);
+
 /// Throws std::invalid_argument unless the signature has every dimension (1 to 256) and one dtype
 /// for each operand.
 void checkSignature(const Plan& plan, const Signature& signature);

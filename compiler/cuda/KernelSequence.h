@@ -58,7 +58,7 @@ struct SumStep {
 /// absent to who reads it.
 struct DotStep {
   std::string from, with, to;
-  DType dtype;  ///< Of the state.
+  DType dtype = DType::f32;  ///< Of `with`.
 };
 
 /// A call passes the tensors that are named by steps and are no temporaries.

@@ -160,10 +160,19 @@ private:
     requirePlain(form.value, "a value");
     for (int decay : recurrence.logDecays) {
       requirePlain(decay, "a decay");
-      if (!within(plan.nodes[decay].dims, form.keyDim))
-        refuse(form.state, " decays over " + plan.nodes[decay].dims[0] +
-                               "; the scan family takes decays per token or over " + form.keyDim);
+      takeSide(plan.nodes[decay].dims);
     }
+  }
+
+  void takeSide(const std::vector<std::string>& dims) {
+    if (dims.empty())
+      return;
+    const Side side = dims[0] == form.keyDim ? Side::key : Side::value;
+    if (form.decay == DecayKind::vector && side != form.decaySide)
+      refuse(form.state, " decays over " + form.keyDim + " and over " + form.valueDim +
+                             "; the scan family takes a decay over one of them");
+    form.decay = DecayKind::vector;
+    form.decaySide = side;
   }
 
   /// What is read leaves the scan column by column: nothing may sum over the columns again.
@@ -295,8 +304,8 @@ private:
       form.logDecay = static_cast<int>(plan.nodes.size());
       plan.nodes.push_back(std::move(sum));
     }
-    if (form.logDecay != -1)
-      form.decay = plan.nodes[form.logDecay].dims.empty() ? DecayKind::scalar : DecayKind::vector;
+    if (form.logDecay != -1 && form.decay == DecayKind::none)
+      form.decay = DecayKind::scalar;
   }
 
   static constexpr const char* inReverse = " goes in reverse";

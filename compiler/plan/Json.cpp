@@ -50,6 +50,8 @@ constexpr std::array<Named<DecayKind>, 3> decayKinds{{
     {DecayKind::vector, "vector"},
 }};
 
+constexpr std::array<Named<Side>, 2> sides{{{Side::key, "key"}, {Side::value, "value"}}};
+
 template <typename Enum, std::size_t N>
 const char* nameIn(const std::array<Named<Enum>, N>& table, Enum value) {
   for (const auto& row : table)
@@ -268,6 +270,8 @@ static void to_json(json& out, const ScanForm& scan) {
          {"normaliserRead", scan.normaliserRead}};
   if (scan.reverse)
     out["reverse"] = true;
+  if (scan.decaySide != Side::key)
+    out["decaySide"] = nameIn(sides, scan.decaySide);
   if (scan.isSum())
     out.update({{"opposite", scan.opposite},
                 {"oppositeRead", scan.oppositeRead},
@@ -289,6 +293,8 @@ static void from_json(const json& in, ScanForm& scan) {
   scan.reverse = in.value("reverse", false);
   in.at("normaliser").get_to(scan.normaliser);
   in.at("normaliserRead").get_to(scan.normaliserRead);
+  if (in.contains("decaySide"))
+    scan.decaySide = valueIn(sides, in.at("decaySide"), "side of the decay of the scan");
   scan.opposite = in.value("opposite", -1);
   scan.oppositeRead = in.value("oppositeRead", -1);
   scan.oppositeNormaliser = in.value("oppositeNormaliser", -1);

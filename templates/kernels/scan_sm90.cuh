@@ -32,7 +32,7 @@ template <class V> struct HopperScan {
   static constexpr int kScoreTiles = kTogether * (kTogether + 1) / 2;  ///< Of one update and head.
   static constexpr int kScoreBarrier = 1, kOutputBarrier = 2;          ///< Of warpgroups.
   static constexpr int kSumBarrier = kOutputBarrier + kGroups;         ///< Of those of one head.
-  static constexpr int kOutputMap = 3;                    ///< Its place among the maps.
+  static constexpr int kOutputMap = V::kOutputMap;        ///< Its place among the maps.
   static constexpr int kGateMap = 4;                      ///< Of the output's gate.
   static constexpr int kCopies = V::kOutputGate ? 4 : 3;  ///< Tensors brought to a stage.
 
@@ -45,10 +45,9 @@ template <class V> struct HopperScan {
   const int firstHead = unit % blocksOfBatch / V::kTiles * kHeads;
   const Sequence sequence = args.sequence(unit / blocksOfBatch);
   const int chunks = (sequence.tokens + V::kChunk - 1) / V::kChunk;
-  const Segment segment = V::kSum
-                              ? Segment::ofSum(int(blockIdx.x) / units, args.segments, chunks)
-                              : Segment(int(blockIdx.x) / units, args.segments, chunks, kTogether,
-                                        V::kReverse);
+  const Segment segment =
+      V::kSum ? Segment::ofSum(int(blockIdx.x) / units, args.segments, chunks)
+              : Segment(int(blockIdx.x) / units, args.segments, chunks, kTogether, V::kReverse);
 
   __device__ __forceinline__ char* query(int stage) const {
     return shared + stage * V::kStageBytes;
@@ -257,7 +256,7 @@ template <class V> struct HopperScan {
     if (segment.index > 0)
       states.join(state, [&](int index) {
         float total = loadFresh(states.decay(index));
-        return [=](int) { return make_float2(total, total); };
+        return [=](int) { return make_float4(total, total, total, total); };
       });
     if (!segment.last())
       states.leave();

@@ -121,16 +121,16 @@ template <int WARPS, int PANELS, int OTHERS, int LENGTH> struct SegmentStates {
 #pragma unroll
         for (int e = 0; e < 8; ++e) {
           const int n = (first + i) * 2 + e / 4;
-          const float2 factor = decay(n);
+          const float4 factor = decay(n);
           float& s = state[n / 8][n % 8][e % 4];
-          s = s * (e % 2 ? factor.y : factor.x) + toFloat(bf16{uint16(words[e / 2] >> e % 2 * 16)});
+          s = s * (&factor.x)[e % 4] + toFloat(bf16{uint16(words[e / 2] >> e % 2 * 16)});
         }
       }
     }
   };
 
   /// Takes the state from the start of the sequence to that of the segment. `decayOf` gives the
-  /// decay over a segment, as what gives that of a thread's two neighbouring channels of eight.
+  /// decay over a segment, as what gives that of a thread's four elements of eight channels.
   template <class DecayOf>
   __device__ __forceinline__ void join(float (&state)[PANELS][8][4], DecayOf decayOf) const {
     constexpr int kHalf = Half::kPieces * kThreads * 16;
