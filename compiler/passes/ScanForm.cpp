@@ -262,7 +262,7 @@ private:
 
   /// The counterpart in reverse of a state: it takes what that takes, without decay, and the same
   /// query reads what later tokens wrote.
-  void takeOpposite(int own, int opposite, const Recurrence& recurrence, int& read) const {
+  void takeOpposite(int own, int opposite, const Recurrence& recurrence, int& read) {
     if (own == -1)
       refuse(opposite, inReverse);
     const Recurrence& other = recurrenceOf(opposite);
