@@ -170,9 +170,9 @@ KernelSource ScanEmitter::emit() {
   writeOutputAccess(variant, kernel.tensors, outputs);
   writeFinish(variant);
   variant.line("};");
-  std::vector<std::string> templates = {"templates/kernels/decay.cuh",
-                                        "templates/kernels/scan_scores.cuh",
-                                        "templates/kernels/scan.cuh"};
+  std::vector<std::string> templates = {
+      "templates/kernels/decay.cuh", "templates/kernels/scan_scores.cuh",
+      "templates/kernels/scan_values.cuh", "templates/kernels/scan.cuh"};
   if (form.isSum())
     templates.insert(templates.end(),
                      {"templates/kernels/sum_initial.cuh", "templates/kernels/scan_sum.cuh"});
