@@ -62,8 +62,7 @@ private:
 
   void findScan() {
     NoScan why;
-    plan.scan = findScanForm(plan, why);
-    if (plan.scan)
+    if (findScanForm(plan, why))
       return;
     Operation* at = variant;
     for (const auto& [op, index] : operands)

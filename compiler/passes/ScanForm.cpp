@@ -8,7 +8,11 @@ namespace {
 
 class ScanFinder {
 public:
-  explicit ScanFinder(Plan& plan) : plan(plan), fromState(plan.nodes.size(), false) {
+  /// The states of which direction a scan holds; `sum`: those in reverse beside the others.
+  enum class States { sum, forward, reverse };
+
+  ScanFinder(Plan& plan, States direction)
+      : plan(plan), direction(direction), fromState(plan.nodes.size(), false) {
     for (std::size_t at = 0; at < plan.nodes.size(); ++at) {
       const Node& node = plan.nodes[at];
       fromState[at] =
@@ -68,9 +72,9 @@ private:
   void findStates() {
     for (int at = 0; at < static_cast<int>(plan.operands.size()); ++at) {
       const Operand& operand = plan.operands[at];
-      if (operand.kind != Operand::Kind::state)
+      if (operand.kind != Operand::Kind::state || isOther(operand))
         continue;
-      if (operand.reverse) {
+      if (operand.reverse && direction == States::sum) {
         int& slot = operand.dims.size() == 2 ? form.opposite : form.oppositeNormaliser;
         if (slot != -1 || operand.dims.empty())
           refuse(at, inReverse);
@@ -104,6 +108,23 @@ private:
                              "], the dimension that is read over first");
     if (form.normaliser != -1 && stateNamed(form.normaliser).dims[0] != form.keyDim)
       refuse(form.normaliser, " is no normaliser: it is not over " + form.keyDim);
+  }
+
+  /// Whether a state belongs to the scan in the other direction.
+  bool isOther(const Operand& state) const {
+    return direction != States::sum && state.reverse != (direction == States::reverse);
+  }
+
+  /// Whether a node reads such a state.
+  bool readsOther(const Node& node) const {
+    return node.kind == Node::Kind::contract &&
+           std::any_of(node.args.begin(), node.args.end(), [&](int arg) {
+             const Node& read = plan.nodes[arg];
+             const bool isState = read.kind == Node::Kind::state;
+             return (isState || read.kind == Node::Kind::affine) &&
+                    isOther(plan.operands[isState ? read.operand
+                                                  : plan.recurrences[read.affine].state]);
+           });
   }
 
   const Recurrence& recurrenceOf(int state) const {
@@ -142,7 +163,7 @@ private:
       const Node& node = plan.nodes[at];
       const bool reduces = node.kind == Node::Kind::sum || node.kind == Node::Kind::max ||
                            node.kind == Node::Kind::contract;
-      if (reduces && fromState[at] && !form.reads(at))
+      if (reduces && fromState[at] && !form.reads(at) && !readsOther(node))
         refuse(form.state, " is read, and what is read is reduced over " + node.name +
                                "; the scan family applies elementwise maps to it");
     }
@@ -254,18 +275,44 @@ private:
   static constexpr const char* inReverse = " goes in reverse";
 
   Plan& plan;
+  const States direction;
   ScanForm form;
   std::vector<bool> fromState;
 };
 
+/// One scan from each end, of matrices alone, that meet in one output.
+bool findPair(Plan& plan) {
+  using States = ScanFinder::States;
+  const auto isOutput = [](const Operand& operand) {
+    return operand.kind == Operand::Kind::output;
+  };
+  const bool counts = std::any_of(plan.nodes.begin(), plan.nodes.end(), [](const Node& node) {
+    return node.kind == Node::Kind::position;
+  });
+  if (counts || std::count_if(plan.operands.begin(), plan.operands.end(), isOutput) != 1)
+    return false;
+  try {
+    const ScanForm forward = ScanFinder(plan, States::forward).run(),
+                   reverse = ScanFinder(plan, States::reverse).run();
+    if (forward.normaliser >= 0 || reverse.normaliser >= 0 || forward.keyDim != reverse.keyDim)
+      return false;
+    plan.scan = forward;
+    plan.reverseScan = reverse;
+  } catch (const NoScan&) {
+    return false;
+  }
+  return true;
+}
+
 }  // namespace
 
-std::optional<ScanForm> findScanForm(Plan& plan, NoScan& why) {
+bool findScanForm(Plan& plan, NoScan& why) {
   try {
-    return ScanFinder(plan).run();
+    plan.scan = ScanFinder(plan, ScanFinder::States::sum).run();
+    return true;
   } catch (const NoScan& no) {
     why = no;
-    return std::nullopt;
+    return findPair(plan);
   }
 }
 

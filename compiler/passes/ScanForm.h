@@ -11,8 +11,8 @@ struct NoScan {
   std::string reason;
 };
 
-/// The scan form of a plan whose operands, nodes and recurrences are complete; none, and `why`,
-/// where there is none. A sum of several log-decays becomes a node at the end.
-std::optional<ScanForm> findScanForm(Plan& plan, NoScan& why);
+/// Gives a plan whose operands, nodes and recurrences are complete its scan, or one from each end;
+/// false, and `why`, where it has none. A sum of several log-decays becomes a node at the end.
+bool findScanForm(Plan& plan, NoScan& why);
 
 }  // namespace lathe

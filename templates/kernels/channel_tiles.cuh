@@ -62,6 +62,35 @@ template <class V> struct ChannelTiles : HopperScan<V> {
   __device__ __forceinline__ float2 partGates(int part, int pair) const {
     return *reinterpret_cast<const float2*>(partGates(part) + pair * 2);
   }
+
+  /// Of a scan from each end: how many warps have written all that they write of the outputs, first
+  /// of the one, then of the other, which reads what that has written. Heads share counters where
+  /// there are too many of them.
+  __device__ __forceinline__ Counter written() const {
+    constexpr int kCounters = States::kHeadBytes / 4;
+    const int first = this->segments > 1 ? 2 * this->units * this->segments : 0;
+    return {static_cast<uint32*>(this->args.workspace) + first + this->unit % kCounters};
+  }
+  /// Of one of the two scans, those that a counter counts.
+  __device__ __forceinline__ int writers() const {
+    constexpr int kCounters = States::kHeadBytes / 4;
+    const int heads = (this->units - this->unit % kCounters + kCounters - 1) / kCounters;
+    return heads * this->segments * 4 * Base::kGroups;
+  }
+  __device__ __forceinline__ void awaitFirst() const { written().waitFor(writers()); }
+  /// This warp has written; the last one zeroes the counter for the launches to come.
+  __device__ __forceinline__ void finishOutputs() const {
+    if constexpr (V::kPair) {
+      __syncwarp();
+      if (lane == 0) {
+        if (V::kMirrored)
+          awaitFirst();
+        if (written().add() + 1 == 2 * writers())
+          *written().address = 0;
+      }
+    }
+  }
+
   template <int I> using Input = typename V::template Input<I>;
   template <int I>
   using InputCopy = PanelCopy<typename Input<I>::Type, V::kChunk,
@@ -87,9 +116,11 @@ template <class V> struct ChannelTiles : HopperScan<V> {
     const int stage = round % V::kStages, firstToken = this->segment.chunk(round) * V::kChunk;
     const Barrier full = Base::full(stage);
     char* tile = query(stage) + Of::kOffset;
+    if (V::kMirrored && Of::kWritten && round == this->segment.swept)
+      awaitFirst();
     if (round < this->segment.swept && !Of::kSwept) {
       full.arrive();
-    } else if (Of::kMap >= 0 && this->args.mapped >> Of::kMap & 1 &&
+    } else if (!V::kMirrored && Of::kMap >= 0 && this->args.mapped >> Of::kMap & 1 &&
                firstToken + V::kChunk <= this->sequence.tokens) {
       if (lane == 0) {
         constexpr int kColumns = Of::kOfKey ? V::kK : V::kBlockV,
@@ -97,8 +128,9 @@ template <class V> struct ChannelTiles : HopperScan<V> {
         full.expect(kPanels * kPanel);
 #pragma unroll
         for (int i = 0; i < kPanels; ++i)
-          copyBox(this->args.maps[Of::kMap >= 0 ? Of::kMap : 0], tile + i * kPanel, full,
-                  firstColumn<I>() + i * kPanelColumns, int(this->sequence.first) + firstToken,
+          copyBox(this->args.maps[!V::kMirrored && Of::kMap >= 0 ? Of::kMap : 0], tile + i * kPanel,
+                  full, firstColumn<I>() + i * kPanelColumns,
+                  int(this->sequence.first) + firstToken,
                   head / this->args.tensors[Of::kTensor].headGroup, this->sequence.batch);
         full.arrive(32);
       }
@@ -143,23 +175,28 @@ template <class V> struct ChannelTiles : HopperScan<V> {
     int column = this->tile * V::kBlockV + group * kPanelColumns + warp * 16;
     char* room = this->shared + V::kOutputOffset + (group * 4 + warp) * V::kOutputTokens * 32;
     const uint32 values = sharedAddress(this->value(stage)) + group * kPanel;
+    const uint32 gates = sharedAddress(query(stage)) + V::kOutputGateOffset + group * kPanel;
     uint32 packed[8][2];
-    FragmentA own = {};
+    FragmentA own = {}, gate = {};
 #pragma unroll
     for (int n = 0; n < 8; ++n) {
       // The values lie in their fragments as what was read lies in the accumulators.
+      const int place = panelOffset(n * 8 + lane % 8 + lane / 16 * 8, warp * 2 + lane / 8 % 2);
       if (V::kFinishesValues && n % 2 == 0)
-        loadMatrix4Transposed(
-            own.r, values + panelOffset(n * 8 + lane % 8 + lane / 16 * 8, warp * 2 + lane / 8 % 2));
+        loadMatrix4Transposed(own.r, values + place);
+      if (V::kOutputGate && n % 2 == 0)
+        loadMatrix4Transposed(gate.r, gates + place);
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
         float y[2];
 #pragma unroll
         for (int e = 0; e < 2; ++e) {
           const int token = n * 8 + lane % 4 * 2 + e;
-          const typename V::Element value{uint16(own.r[n % 2 * 2 + half] >> e * 16)};
-          y[e] = V::finish(this->args, this->slots(stage, 0) + token, toFloat(value),
-                           read[n][half * 2 + e], normaliserRead(walked, token));
+          const auto element = [&](const FragmentA& from) {
+            return toFloat(typename V::Element{uint16(from.r[n % 2 * 2 + half] >> e * 16)});
+          };
+          y[e] = V::finish(this->args, this->slots(stage, 0) + token, element(own),
+                           read[n][half * 2 + e], normaliserRead(walked, token), element(gate));
         }
         packed[n][half] = pack<Out>(y[0], y[1]);
       }

@@ -39,13 +39,16 @@ template <class V> struct HopperScan {
   const int warp = threadIdx.x / 32 % 4, lane = threadIdx.x % 32;
   const int blocksOfBatch = args.heads / kHeads * V::kTiles;
   const int units = args.batch * blocksOfBatch, unit = blockIdx.x % units;
+  const int part = int(blockIdx.x) / units;  ///< Which segment of the launch.
   const int tile = unit % V::kTiles;
   const int firstHead = unit % blocksOfBatch / V::kTiles * kHeads;
-  const Sequence sequence = args.sequence(unit / blocksOfBatch);
+  const Sequence sequence = args.sequence(unit / blocksOfBatch, V::kMirrored);
   const int chunks = (sequence.tokens + V::kChunk - 1) / V::kChunk;
-  const Segment segment = V::kSum
-                              ? Segment::ofSum(int(blockIdx.x) / units, args.segments, chunks)
-                              : Segment(int(blockIdx.x) / units, args.segments, chunks, kTogether);
+  /// Of a scan from each end, whose segments are behind those of the other.
+  const int segments = V::kPair ? args.segments / 2 : args.segments;
+  const Segment segment =
+      V::kSum ? Segment::ofSum(part, segments, chunks)
+              : Segment(V::kMirrored ? part - segments : part, segments, chunks, kTogether);
 
   __device__ __forceinline__ char* query(int stage) const {
     return shared + stage * V::kStageBytes;
