@@ -296,6 +296,33 @@ TEST(Emit, BothDirectionsWithoutDecayAreASum) {
                 ": a block of two heads takes no sum over all tokens");
 }
 
+TEST(Emit, BothDirectionsWithDecayAreTwoScans) {
+  Plan plan = libraryPlan("vig");
+  const Signature signature = signatureOf(plan, 128, 128);
+  const Tile tile{64, 64, 128, 2, 1, 1, Form::sm90a};
+  KernelSource kernel = emit(plan, Family::scan, signature, tile);
+  for (const char* way : {"forward", "reverse"})
+    EXPECT_NE(
+        kernel.text.find("lathe::HopperChannelScan<lathe::" + std::string(way) + "::Variant>"),
+        std::string::npos);
+  EXPECT_TRUE(kernel.segmenting.isPair);
+  EXPECT_EQ(kernel.tensors.size(), 10u) << "five inputs, an output, and two states";
+  kernel = emit(plan, Family::scan, signature, {16, 32, 128, 2, 1, 1});
+  EXPECT_NE(kernel.text.find("lathe::Scan<lathe::reverse::Variant>"), std::string::npos);
+  plan = planOf(R"(variant v(K, V) {
+    input q[K], k[K], v[V], f in log
+    state S[K, V], R[K, V] in reverse
+    S <- exp(f) * S + k * v
+    R <- exp(f) * R + k * v
+    output o[V] = q @ S + q @ R
+  })",
+                "v");
+  EXPECT_EQ(refusal(plan, Family::scan, signatureOf(plan, 128, 128), kHopperTile),
+            "scan of 'v' with tile " + toString(kHopperTile) +
+                ": the form for sm_90a takes scans from both ends with a decay of every channel "
+                "each");
+}
+
 TEST(Emit, TheFormForHopperMapsRowsInPlace) {
   Plan plan = libraryPlan("linear_attention");
   KernelSource kernel = emit(plan, Family::scan, signatureOf(plan, 128, 128), kHopperTile);

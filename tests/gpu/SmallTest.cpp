@@ -34,7 +34,7 @@ TEST_P(Small, PairsInSegmentsAreRight) {
 
 INSTANTIATE_TEST_SUITE_P(Gpu, Small, testing::ValuesIn(variantNames),
                          [](const auto& info) { return std::string(info.param); });
-INSTANTIATE_TEST_SUITE_P(GpuSum, Small, testing::Values("relu_linear"),
+INSTANTIATE_TEST_SUITE_P(GpuSum, Small, testing::Values("relu_linear", "vig"),
                          [](const auto& info) { return std::string(info.param); });
 
 }  // namespace
