@@ -12,7 +12,8 @@ struct NoScan {
 };
 
 /// Gives a plan whose operands, nodes and recurrences are complete its scan, or one from each end;
-/// false, and `why`, where it has none. A sum of several log-decays becomes a node at the end.
-bool findScanForm(Plan& plan, NoScan& why);
+/// false, and `why`, where it has none. A sum of several log-decays becomes a node at the end. A
+/// part of a gradient (ScanGradient.h) may put out sums over V as well.
+bool findScanForm(Plan& plan, bool isPart, NoScan& why);
 
 }  // namespace lathe

@@ -51,8 +51,8 @@ TEST(Directions, BothWithDecayAreTwoScans) {
                 "v");
   EXPECT_EQ(refusal(plan, Family::scan, signatureOf(plan, 128, 128), kHopperTile),
             "scan of 'v' with tile " + toString(kHopperTile) +
-                ": the form for sm_90a takes scans from both ends with a decay of every channel "
-                "each");
+                ": the form for sm_90a takes scans from both ends with a decay of every channel of "
+                "K each");
 }
 
 }  // namespace
