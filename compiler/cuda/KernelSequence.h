@@ -58,6 +58,7 @@ struct SumStep {
 /// temporary is then absent to who reads it.
 struct DotStep {
   std::string from, with, to;
+  DType dtype = DType::f32;  ///< Of `with`.
 };
 
 /// A call passes the tensors that are named by steps and are no temporaries.
