@@ -39,9 +39,8 @@ template <class V> struct HopperScan {
   const Args& args;
   char* const shared;  ///< A multiple of 1024, the period of the swizzle.
   const int warp = threadIdx.x / 32 % 4, lane = threadIdx.x % 32;
-  const int blocksOfBatch = args.heads / kHeads * V::kTiles;
-  const int units = args.batch * blocksOfBatch, unit = blockIdx.x % units;
-  const int tile = unit % V::kTiles;
+  const int blocksOfBatch = args.heads / kHeads * V::kTiles, units = args.batch * blocksOfBatch;
+  const int unit = blockIdx.x % units, tile = unit % V::kTiles;
   const int firstHead = unit % blocksOfBatch / V::kTiles * kHeads;
   const Sequence sequence = args.sequence(unit / blocksOfBatch, V::kMirrored);
   const int chunks = (sequence.tokens + V::kChunk - 1) / V::kChunk;
