@@ -23,9 +23,7 @@ HopperScanEmitter::HopperScanEmitter(const Plan& plan, const Signature& signatur
   kernel.arch = name(Form::sm90a);
   kernel.tensors = tensorSlots(plan);
   kernel.constants = constantOperands(plan);
-  states = {form.state};
-  if (form.normaliser >= 0)
-    states.push_back(form.normaliser);
+  states = form.states();
 }
 
 void HopperScanEmitter::check() const {
@@ -37,6 +35,10 @@ void HopperScanEmitter::check() const {
     refuse("block must be 64 in the form for sm_90a");
   if (tile.chunk != hopperChunk && tile.chunk != 2 * hopperChunk)
     refuse("chunk must be 64 or 128 in the form for sm_90a");
+  if (together > 1 && form.isSum())
+    refuse("chunk must be 64 in the form for sm_90a of a sum over all tokens");
+  if (heads > 1 && form.isSum())
+    refuse("a block of two heads takes no sum over all tokens");
   if (together > 1 && channels)
     refuse("chunk must be 64 in the form for sm_90a with a decay of every channel");
   if (together > 1 && dim(axes.key) > 2 * panelColumns)
@@ -140,17 +142,22 @@ void HopperScanEmitter::mapRows() {
       continue;
     if (heads > 1)
       refuse("a block of two heads takes queries, keys and values as they are");
-    const std::vector<std::string> dims = {product == &value ? axes.value : axes.key};
-    int length = program.rowElements(dims);
-    program.storeVector(product->map, dims, tileOf(*product), cudaType(signature.compute), length,
-                        length, program.firstElement(dims));
+    storeRows(*product);
   }
 }
 
+void HopperScanEmitter::storeRows(const Product& product) {
+  if (product.map < 0)
+    return;
+  const std::vector<std::string> dims = {&product == &value ? axes.value : axes.key};
+  int length = program.rowElements(dims);
+  program.storeVector(product.map, dims, tileOf(product), cudaType(signature.compute), length,
+                      length, program.firstElement(dims));
+}
+
 std::set<int> HopperScanEmitter::finishNodes() const {
-  return analysis.closure({plan.operands[output].value}, [&](int n) {
-    return n == form.read || n == form.normaliserRead || factor(n);
-  });
+  return analysis.closure({plan.operands[output].value},
+                          [&](int n) { return form.reads(n) || factor(n); });
 }
 
 /// Whether the node is the values as they lie in shared memory.
@@ -191,12 +198,10 @@ void HopperScanEmitter::keepScalars() {
     refuse("in the form for sm_90a the output is over " + axes.value + ", in bf16 or f16");
   for (int index : finishNodes()) {
     const Node& node = plan.nodes[index];
-    if (index == form.read)
+    if (form.reads(index))
       continue;
     if (factor(index))
       program.keepScalar(index);
-    else if (index == form.normaliserRead)
-      continue;
     else if (node.kind == Node::Kind::operand && !isValue(index))
       takeGate(index);
     else if (node.kind != Node::Kind::operand && node.kind != Node::Kind::map)
@@ -255,6 +260,8 @@ void HopperScanEmitter::writeConstants(Text& text) const {
   flag("kKeyFactor", !key.factors.empty() || !value.factors.empty());
   flag("kRowProgram", program.hasRowProgram());
   flag("kNormaliser", form.normaliser >= 0);
+  flag("kSum", form.isSum());
+  constant("kOpposite", form.normaliser >= 0 ? 2 : 1);
   flag("kValuesInOutput", valuesInOutput());
   flag("kOutputGate", outputGate >= 0);
   constant("kOutputGateOffset", gateOffset);
@@ -291,7 +298,8 @@ void HopperScanEmitter::writeFinish(Text& text) const {
     if (factor(index))
       continue;
     text.line("    float n", index, " = ",
-              index == form.read                 ? "read" + times(query.factors)
+              form.readsOpposite(index)          ? "0.0f"
+              : index == form.read               ? "read" + times(query.factors)
               : index == form.normaliserRead     ? "normaliser" + times(query.factors)
               : node.kind == Node::Kind::operand ? isValue(index) ? "value" : "gate"
                                                  : mapCode(node, argument),
@@ -328,7 +336,7 @@ KernelSource HopperScanEmitter::emit() {
   writeNumberedTypes(variant, "OutputType", signature, {output});
   variant.line("struct Variant {");
   writeConstants(variant);
-  program.write(variant);
+  writeProgram(variant);
   if (!channels) {
     writeFactors(variant);
     writeOperands(variant);
@@ -354,10 +362,17 @@ KernelSource HopperScanEmitter::emit() {
     own = {"templates/device/packed.cuh",           "templates/kernels/channel_tiles.cuh",
            "templates/kernels/scan_sm90_sums.cuh",  "templates/kernels/scan_sm90_wide.cuh",
            "templates/kernels/scan_sm90_sweep.cuh", "templates/kernels/scan_sm90_channels.cuh"};
+  if (form.isSum()) {
+    own.push_back("templates/kernels/sum_initial.cuh");
+    own.push_back("templates/kernels/scan_sm90_sum.cuh");
+  }
   templates.insert(templates.end(), own.begin(), own.end());
   kernel.text = assemble(plan, kernel, templates, variant,
-                         std::string("lathe::Hopper") + (channels ? "Channel" : "") +
-                             "Scan<lathe::Variant>{args, lathe::alignShared<1024>(shared)}.run();",
+                         std::string("lathe::Hopper") +
+                             (channels       ? "ChannelScan"
+                              : form.isSum() ? "Sum"
+                                             : "Scan") +
+                             "<lathe::Variant>{args, lathe::alignShared<1024>(shared)}.run();",
                          1);
   return kernel;
 }

@@ -37,6 +37,7 @@ void ScanEmitter::writeConstants(Text& text) const {
   constant("kNormaliserLength",
            form.normaliser >= 0 ? (paddedK + 2 * tile.blockV - 1) / (2 * tile.blockV) : 1);
   text.line("  static constexpr Decay kDecay = Decay::", decays[int(form.decay)], ";");
+  constant("kOpposite", form.normaliser >= 0 ? 2 : 1);
   text.line("  static constexpr bool kNormaliser = ", form.normaliser >= 0 ? "true" : "false", ";");
   text.line("  static constexpr bool kReadsBefore = ", form.readsBefore ? "true" : "false", ";");
   text.line("  static constexpr bool kRowProgram = ", program.hasRowProgram() ? "true" : "false",
@@ -113,6 +114,8 @@ void ScanEmitter::writeFinish(Text& text) const {
       std::string name = "n" + std::to_string(index);
       if (index == form.read) {
         text.line("      float ", name, " = read;");
+      } else if (form.readsOpposite(index)) {
+        text.line("      float ", name, " = 0.0f;");
       } else if (index == form.normaliserRead) {
         text.line("      float ", name, " = 0.0f;");
         text.line("#pragma unroll");
@@ -146,8 +149,10 @@ KernelSource ScanEmitter::emit() {
   check();
   kernel.threads = tile.blockV * 2;
   kernel.tilesPerHead = (dim(axes.value) + tile.blockV - 1) / tile.blockV;
-  if (form.normaliser >= 0 && kernel.tilesPerHead > 1)
-    kernel.sharedStates.push_back(form.normaliser);
+  if (kernel.tilesPerHead > 1)
+    for (int state : {form.normaliser, form.oppositeNormaliser})
+      if (state >= 0)
+        kernel.sharedStates.push_back(state);
   assignRoles();
   layOut();
   kernel.sharedBytes = rest.size();
@@ -164,10 +169,16 @@ KernelSource ScanEmitter::emit() {
   writeOutputAccess(variant, kernel.tensors, outputs);
   writeFinish(variant);
   variant.line("};");
-  kernel.text = assemble(plan, kernel,
-                         {"templates/kernels/decay.cuh", "templates/kernels/scan_scores.cuh",
-                          "templates/kernels/scan.cuh"},
-                         variant, "lathe::Scan<lathe::Variant>{args, shared}.run();", 1);
+  std::vector<std::string> templates = {"templates/kernels/decay.cuh",
+                                        "templates/kernels/scan_scores.cuh",
+                                        "templates/kernels/scan.cuh"};
+  if (form.isSum())
+    templates.insert(templates.end(),
+                     {"templates/kernels/sum_initial.cuh", "templates/kernels/scan_sum.cuh"});
+  kernel.text = assemble(plan, kernel, templates, variant,
+                         std::string("lathe::") + (form.isSum() ? "Sum" : "Scan") +
+                             "<lathe::Variant>{args, shared}.run();",
+                         1);
   return kernel;
 }
 

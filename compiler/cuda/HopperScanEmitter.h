@@ -43,6 +43,7 @@ private:
   std::string tileOf(const Product& product) const;
   void describeRows();
   void mapRows();
+  void storeRows(const Product& product);
   Product channelProduct(int node, bool ofKey, DType dtype);
   void placeChannelInputs();
   void mapChannels();
@@ -60,6 +61,7 @@ private:
   void writeRegisters(Text& text) const;
   void writeFactors(Text& text) const;
   void writeOperands(Text& text) const;
+  void writeProgram(Text& text);
   void writeFinish(Text& text) const;
 
   const Plan& plan;

@@ -44,14 +44,17 @@ void HopperScanEmitter::layOut() {
   kernel.threads = 128 * (1 + groups + (channels ? keyPanels : 1));
   kernel.headsOfBlock = heads;
   kernel.tilesPerHead = heads > 1 ? 1 : (dim(axes.value) + tile.blockV - 1) / tile.blockV;
-  if (form.normaliser >= 0 && kernel.tilesPerHead > 1)
-    kernel.sharedStates.push_back(form.normaliser);
+  if (kernel.tilesPerHead > 1)
+    for (int state : {form.normaliser, form.oppositeNormaliser})
+      if (state >= 0)
+        kernel.sharedStates.push_back(state);
   kernel.segmenting = {tile.chunk, tile.segments,
                        segmentRoom(keyPanels * panelColumns * tile.blockV,
                                    channels
                                        ? keyPanels * panelColumns * (form.normaliser >= 0 ? 2 : 1)
                                    : form.normaliser >= 0 ? dim(axes.key)
-                                                          : 0)};
+                                                          : 0),
+                       form.isSum()};
 }
 
 /// Less to those who copy than to those who hold the state.

@@ -22,9 +22,7 @@ ScanEmitter::ScanEmitter(const Plan& plan, const Signature& signature, const Til
   for (int i = 0; i < int(plan.operands.size()); ++i)
     if (plan.operands[i].kind == Operand::Kind::output)
       outputs.push_back(i);
-  states = {form.state};
-  if (form.normaliser >= 0)
-    states.push_back(form.normaliser);
+  states = form.states();
 }
 
 void ScanEmitter::check() const {
@@ -67,7 +65,7 @@ std::string ScanEmitter::rowExpression(int operand) const {
 
 std::set<int> ScanEmitter::finishNodes(int output) const {
   auto stop = [&](int n) {
-    return n == form.read || n == form.normaliserRead || analysis.scalar(n) ||
+    return form.reads(n) || analysis.scalar(n) ||
            (plan.nodes[n].dims.empty() && !analysis.stateDependent(n));
   };
   return analysis.closure({plan.operands[output].value}, stop);

@@ -28,6 +28,7 @@ public:
     form.readsBefore = read.before;
     if (form.normaliser != -1)
       takeNormaliser(recurrence);
+    takeOpposite(recurrence);
     for (int at = 0; at < static_cast<int>(plan.operands.size()); ++at) {
       const Operand& operand = plan.operands[at];
       if (operand.kind == Operand::Kind::output &&
@@ -69,8 +70,13 @@ private:
       const Operand& operand = plan.operands[at];
       if (operand.kind != Operand::Kind::state)
         continue;
-      if (operand.reverse)
-        refuse(at, " goes in reverse");
+      if (operand.reverse) {
+        int& slot = operand.dims.size() == 2 ? form.opposite : form.oppositeNormaliser;
+        if (slot != -1 || operand.dims.empty())
+          refuse(at, inReverse);
+        slot = at;
+        continue;
+      }
       if (operand.dims.size() == 2 && form.state == -1)
         form.state = at;
       else if (operand.dims.size() == 1 && form.normaliser == -1)
@@ -81,6 +87,9 @@ private:
                                                 "normaliser"
                                               : " is neither a matrix nor a vector");
     }
+    for (int own : {form.opposite, form.oppositeNormaliser})
+      if (own != -1 && form.state == -1)
+        refuse(own, inReverse);
     if (form.state == -1)
       throw NoScan{-1, "there is no state of two dimensions"};
     for (const Node& node : plan.nodes)
@@ -133,7 +142,7 @@ private:
       const Node& node = plan.nodes[at];
       const bool reduces = node.kind == Node::Kind::sum || node.kind == Node::Kind::max ||
                            node.kind == Node::Kind::contract;
-      if (reduces && fromState[at] && at != form.read && at != form.normaliserRead)
+      if (reduces && fromState[at] && !form.reads(at))
         refuse(form.state, " is read, and what is read is reduced over " + node.name +
                                "; the scan family applies elementwise maps to it");
     }
@@ -194,6 +203,36 @@ private:
     form.normaliserRead = read.node;
   }
 
+  /// The counterpart in reverse of a state: it takes what that takes, without decay, and the same
+  /// query reads what later tokens wrote.
+  void takeOpposite(int own, int opposite, const Recurrence& recurrence, int& read) const {
+    if (own == -1)
+      refuse(opposite, inReverse);
+    const Recurrence& other = recurrenceOf(opposite);
+    const auto same = [](const Recurrence::Outer& a, const Recurrence::Outer& b) {
+      return a.key == b.key && a.value == b.value;
+    };
+    const Read found = readOf(opposite);
+    if (stateNamed(opposite).dims != stateNamed(own).dims || !recurrence.logDecays.empty() ||
+        !other.logDecays.empty() || !other.rank1.empty() || other.outer.size() != 1 ||
+        !same(other.outer[0], recurrence.outer[0]) || found.query != form.query || !found.before)
+      refuse(opposite, inReverse);
+    read = found.node;
+  }
+
+  /// Both directions without decay are one sum over all tokens.
+  void takeOpposite(const Recurrence& recurrence) {
+    if (form.opposite == -1 && form.oppositeNormaliser == -1)
+      return;
+    if (form.readsBefore || form.opposite == -1 ||
+        (form.normaliser == -1) != (form.oppositeNormaliser == -1))
+      refuse(std::max(form.opposite, form.oppositeNormaliser), inReverse);
+    takeOpposite(form.state, form.opposite, recurrence, form.oppositeRead);
+    if (form.normaliser != -1)
+      takeOpposite(form.normaliser, form.oppositeNormaliser, recurrenceOf(form.normaliser),
+                   form.oppositeNormaliserRead);
+  }
+
   void takeDecay(const Recurrence& recurrence) {
     for (int decay : recurrence.logDecays) {
       if (form.logDecay == -1) {
@@ -211,6 +250,8 @@ private:
     if (form.logDecay != -1)
       form.decay = plan.nodes[form.logDecay].dims.empty() ? DecayKind::scalar : DecayKind::vector;
   }
+
+  static constexpr const char* inReverse = " goes in reverse";
 
   Plan& plan;
   ScanForm form;

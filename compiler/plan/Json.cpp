@@ -163,6 +163,10 @@ void check(const Plan& plan) {
   requireIndexOrNone(plan.scan->logDecay, nodes, "the log-decay of the scan");
   requireIndexOrNone(plan.scan->normaliser, operands, "the normaliser of the scan");
   requireIndexOrNone(plan.scan->normaliserRead, nodes, "the normaliser's read");
+  for (int state : {plan.scan->opposite, plan.scan->oppositeNormaliser})
+    requireIndexOrNone(state, operands, "a state of the scan in reverse");
+  for (int node : {plan.scan->oppositeRead, plan.scan->oppositeNormaliserRead})
+    requireIndexOrNone(node, nodes, "a read of the scan in reverse");
 }
 
 }  // namespace
@@ -262,6 +266,11 @@ static void to_json(json& out, const ScanForm& scan) {
          {"readsBefore", scan.readsBefore},
          {"normaliser", scan.normaliser},
          {"normaliserRead", scan.normaliserRead}};
+  if (scan.isSum())
+    out.update({{"opposite", scan.opposite},
+                {"oppositeRead", scan.oppositeRead},
+                {"oppositeNormaliser", scan.oppositeNormaliser},
+                {"oppositeNormaliserRead", scan.oppositeNormaliserRead}});
 }
 
 static void from_json(const json& in, ScanForm& scan) {
@@ -277,6 +286,10 @@ static void from_json(const json& in, ScanForm& scan) {
   in.at("readsBefore").get_to(scan.readsBefore);
   in.at("normaliser").get_to(scan.normaliser);
   in.at("normaliserRead").get_to(scan.normaliserRead);
+  scan.opposite = in.value("opposite", -1);
+  scan.oppositeRead = in.value("oppositeRead", -1);
+  scan.oppositeNormaliser = in.value("oppositeNormaliser", -1);
+  scan.oppositeNormaliserRead = in.value("oppositeNormaliserRead", -1);
 }
 
 static void to_json(json& out, const DerivedDim& derived) {

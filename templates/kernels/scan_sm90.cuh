@@ -42,8 +42,10 @@ template <class V> struct HopperScan {
   const int tile = unit % V::kTiles;
   const int firstHead = unit % blocksOfBatch / V::kTiles * kHeads;
   const Sequence sequence = args.sequence(unit / blocksOfBatch);
-  const Segment segment{int(blockIdx.x) / units, args.segments,
-                        (sequence.tokens + V::kChunk - 1) / V::kChunk, kTogether};
+  const int chunks = (sequence.tokens + V::kChunk - 1) / V::kChunk;
+  const Segment segment = V::kSum
+                              ? Segment::ofSum(int(blockIdx.x) / units, args.segments, chunks)
+                              : Segment(int(blockIdx.x) / units, args.segments, chunks, kTogether);
 
   __device__ __forceinline__ char* query(int stage) const {
     return shared + stage * V::kStageBytes;

@@ -11,11 +11,13 @@ struct Segment {
   int index, count;   ///< count is that of the launch: later segments may have no chunks.
   int first, chunks;  ///< The chunks of the sequence that it walks.
   int swept;          ///< Rounds of the sweep.
+  int joined;         ///< Segments whose states it joins.
+  int walkers;        ///< Those of the launch that join others'.
 
   /// Of a sequence of `total` chunks, in whole groups of `together`; the last group may reach
   /// behind its end.
   __device__ __forceinline__ Segment(int index, int count, int total, int together = 1)
-      : index(index), count(count) {
+      : index(index), count(count), joined(index), walkers(count) {
     // All of one length: the last, which does not sweep, waits for the sweeps of the others.
     int groups = (total + together - 1) / together, part = (groups + count - 1) / count;
     first = min(index * part, groups) * together;
@@ -23,6 +25,19 @@ struct Segment {
     swept = last() ? 0 : chunks;
   }
 
+  /// Of a sequence that is swept as a whole before it is walked: by one segment, or by the first
+  /// half of them, whose states each of the second half joins.
+  static __device__ __forceinline__ Segment ofSum(int index, int count, int total) {
+    const int parts = (count + 1) / 2;
+    Segment own(index % parts, parts, total);
+    own.swept = index < parts ? own.chunks : 0;
+    own.index = index, own.count = count, own.walkers = parts;
+    own.joined = own.walks() && count > 1 ? parts : 0;
+    own.chunks = own.walks() ? own.chunks : 0;
+    return own;
+  }
+
+  __device__ __forceinline__ bool walks() const { return index + walkers >= count; }
   __device__ __forceinline__ bool last() const { return index + 1 == count; }
   __device__ __forceinline__ int rounds() const { return swept + chunks; }
   __device__ __forceinline__ int chunk(int round) const {
@@ -116,16 +131,16 @@ template <int WARPS, int PANELS, int OTHERS, int LENGTH> struct SegmentStates {
   template <class DecayOf>
   __device__ __forceinline__ void join(float (&state)[PANELS][8][4], DecayOf decayOf) const {
     constexpr int kHalf = Half::kPieces * kThreads * 16;
-    for (int index = 0; index < segment.index; ++index)
+    for (int index = 0; index < segment.joined; ++index)
       shared(index).waitFor(kSharers);
     Half low, high;
     low.load(room(0) + thread * 16);
 #pragma unroll 1
-    for (int index = 0; index < segment.index; ++index) {
+    for (int index = 0; index < segment.joined; ++index) {
       const auto total = decayOf(index);
       high.load(room(index) + kHalf + thread * 16);
       low.advance(state, 0, total);
-      if (index + 1 < segment.index)
+      if (index + 1 < segment.joined)
         low.load(room(index + 1) + thread * 16);
       high.advance(state, Half::kPieces, total);
     }
@@ -141,14 +156,14 @@ template <int WARPS, int PANELS, int OTHERS, int LENGTH> struct SegmentStates {
   /// The last segment waits until the others have read what it may overwrite: the state that the
   /// sequence starts from, where the final one takes its place.
   __device__ __forceinline__ void awaitOthers() const {
-    finished().waitFor((segment.count - 1) * kSharers);
+    finished().waitFor((segment.walkers - 1) * kSharers);
   }
 
   /// The last of the last segment's warps zeroes the counters of its head and tile for the launches
   /// to come.
   __device__ __forceinline__ void close() const {
     __syncwarp();
-    if (lane == 0 && finished().add() + 1 == segment.count * kSharers)
+    if (lane == 0 && finished().add() + 1 == segment.walkers * kSharers)
       for (int index = 0; index < segment.count; ++index)
         *counter(index).address = 0;
   }

@@ -114,6 +114,11 @@ std::string scanOf(const Plan& plan) {
   if (scan.normaliser != -1)
     text += " normaliser=" + plan.operands[scan.normaliser].name + ":" +
             textOf(plan, scan.normaliserRead);
+  if (scan.isSum())
+    text += " reverse=" + plan.operands[scan.opposite].name + ":" + textOf(plan, scan.oppositeRead);
+  if (scan.oppositeNormaliser != -1)
+    text += "," + plan.operands[scan.oppositeNormaliser].name + ":" +
+            textOf(plan, scan.oppositeNormaliserRead);
   return text;
 }
 
@@ -128,6 +133,39 @@ TEST(ScanForm, OfTheLibrary) {
             "S[K,V] q=add(elu(q), 1) k=add(elu(k), 1) v=v decay=none read=(add(elu(q), 1) @K S') "
             "normaliser=z:(add(elu(q), 1) @K z')");
   EXPECT_EQ(scan("gated_delta_net"), "none");
+}
+
+TEST(ScanForm, OfBothDirectionsIsASum) {
+  EXPECT_EQ(scanOf(compileLibrary("relu_linear").plan),
+            "S[K,V] q=relu(q) k=relu(k) v=v decay=none read=(relu(q) @K S') "
+            "normaliser=z:(relu(q) @K z') reverse=S_reverse:(relu(q) @K S_reverse),"
+            "z_reverse:(relu(q) @K z_reverse)");
+  EXPECT_EQ(scanOf(compileOne(R"(variant v(K, V) {
+              direction both
+              input q[K], k[K], v[V]
+              state S[K, V]
+              S <- S + k * v
+              output o[V] = q @ S
+            })")
+                       .plan),
+            "S[K,V] q=q k=k v=v decay=none read=(q @K S') reverse=S_reverse:(q @K S_reverse)");
+}
+
+/// Two scans of their own, and sums of different tokens.
+TEST(ScanForm, OfOtherStatesInReverseIsNone) {
+  for (const char* body : {"S <- exp(g) * S + k * v\nR <- R + k * v\noutput o[V] = q @ R + q @ S",
+                           "S <- S + k * v\nR <- exp(g) * R + k * v\noutput o[V] = q @ R + q @ S",
+                           "S <- S + k * v\nR <- R + q * v\noutput o[V] = q @ R + q @ S",
+                           "S <- S + k * v\nR <- R + k * v\noutput o[V] = q @ R + k @ S",
+                           "S <- S + k * v\nR <- R + k * v\noutput o[V] = q @ R + q @ S"}) {
+    const Plan plan = compileOne("variant v(K, V) {\ninput q[K], k[K], v[V], g in log\n"
+                                 "state S[K, V], R[K, V] in reverse\n" +
+                                 std::string(body) + "\n}\n")
+                          .plan;
+    EXPECT_FALSE(plan.scan) << body;
+    ASSERT_EQ(plan.remarks.size(), 1u);
+    EXPECT_EQ(plan.remarks[0].text, "the scan family does not run it: the state R goes in reverse");
+  }
 }
 
 TEST(ScanForm, ReadsBeforeTheUpdateAndSumsTwoDecays) {

@@ -34,6 +34,8 @@ TEST_P(Small, PairsInSegmentsAreRight) {
 
 INSTANTIATE_TEST_SUITE_P(Gpu, Small, testing::ValuesIn(variantNames),
                          [](const auto& info) { return std::string(info.param); });
+INSTANTIATE_TEST_SUITE_P(GpuSum, Small, testing::Values("relu_linear"),
+                         [](const auto& info) { return std::string(info.param); });
 
 }  // namespace
 }  // namespace lathe::test

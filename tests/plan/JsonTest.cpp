@@ -78,6 +78,15 @@ TEST(PlanJson, SurvivesTheWayThereAndBack) {
   EXPECT_EQ(read.noKernel, "the state S goes in reverse");
 }
 
+TEST(PlanJson, KeepsTheStatesOfASum) {
+  Plan plan = smallPlan();
+  plan.scan->opposite = 4, plan.scan->oppositeRead = 5;
+  const Plan read = json(plan).get<Plan>();
+  EXPECT_TRUE(read.scan->isSum());
+  EXPECT_EQ(read.scan->oppositeRead, 5);
+  EXPECT_EQ(read.scan->oppositeNormaliser, -1);
+}
+
 TEST(PlanJson, KeepsAPlanWithoutScan) {
   Plan plan = smallPlan();
   plan.scan.reset();
