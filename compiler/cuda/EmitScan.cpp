@@ -6,7 +6,6 @@
 namespace lathe::cuda {
 
 void ScanEmitter::writeConstants(Text& text) const {
-  static const char* decays[] = {"none", "scalar", "vector"};
   auto constant = [&](const char* name, auto value) {
     text.line("  static constexpr int ", name, " = ", value, ";");
   };
@@ -15,7 +14,7 @@ void ScanEmitter::writeConstants(Text& text) const {
   constant("kK", dim(axes.key));
   constant("kPaddedK", paddedK);
   constant("kPitchK", pitch(true, signature.compute));
-  constant("kPitchGate", pitch(true, gate.dtype));
+  constant("kPitchGate", pitch(gate.ofKey, gate.dtype));
   constant("kV", dim(axes.value));
   constant("kBlockV", tile.blockV);
   constant("kPitchV", pitch(false, signature.compute));
@@ -31,15 +30,17 @@ void ScanEmitter::writeConstants(Text& text) const {
   constant("kSlotOffset", slotOffset);
   constant("kCumulativeOffset", cumulativeOffset);
   constant("kTotalOffset", totalOffset);
+  constant("kOwnOffset", ownOffset);
   constant("kNormaliserOffset", normaliserOffset);
   constant("kOutputs", outputs.size());
   constant("kGateSlot", form.decay == DecayKind::scalar ? program.slot(form.logDecay) : 0);
   constant("kNormaliserLength",
            form.normaliser >= 0 ? (paddedK + 2 * tile.blockV - 1) / (2 * tile.blockV) : 1);
-  text.line("  static constexpr Decay kDecay = Decay::", decays[int(form.decay)], ";");
+  text.line("  static constexpr Decay kDecay = Decay::", decayName(form), ";");
   constant("kOpposite", form.normaliser >= 0 ? 2 : 1);
   text.line("  static constexpr bool kNormaliser = ", form.normaliser >= 0 ? "true" : "false", ";");
   text.line("  static constexpr bool kReadsBefore = ", form.readsBefore ? "true" : "false", ";");
+  text.line("  static constexpr bool kReverse = ", form.reverse ? "true" : "false", ";");
   text.line("  static constexpr bool kRowProgram = ", program.hasRowProgram() ? "true" : "false",
             ";");
 }

@@ -13,7 +13,7 @@ void HopperScanEmitter::layOut() {
   int groups = tile.blockV / panelColumns;
   SharedLayout room;
   gateOffset = panel * (2 * keyPanels + groups);
-  stageBytes = gateOffset + (channels          ? panel * keyPanels + extraBytes
+  stageBytes = gateOffset + (channels          ? gateTile() + extraBytes
                              : outputGate >= 0 ? panel * groups
                                                : 0);
   const int ofUpdate = together * (together + 1) / 2;
@@ -24,7 +24,7 @@ void HopperScanEmitter::layOut() {
            buffers * ofUpdate * heads * panel + 4 * period;
   };
   scoreBuffers = together > 1 && (form.normaliser >= 0 || size(2) > mostShared) ? 1 : 2;
-  scoreTiles = channels ? keyPanels : scoreBuffers * ofUpdate;
+  scoreTiles = ofKeys ? keyPanels : scoreBuffers * ofUpdate;
   room.take(std::size_t(stageBytes) * tile.stages);
   scoreOffset = room.take(std::size_t(scoreTiles) * heads * panel);
   if (channels) {
@@ -38,10 +38,12 @@ void HopperScanEmitter::layOut() {
   const int numbers = channels ? (6 * panelColumns + 2 * hopperChunk) * keyPanels
                                : 3 * dim(axes.key) + 5 * hopperChunk;
   normaliserOffset = room.take(form.normaliser < 0 ? 0 : sizeof(float) * numbers);
+  // HopperScan::sumsOf
+  sumOffset = room.take(sizeof(float) * 2 * sums.size() * 4 * groups * hopperChunk);
   barrierOffset = room.take(sizeof(std::uint64_t) * (4 * tile.stages + 2 * scoreTiles));
   // The driver aligns shared memory to less than the period of the swizzle.
   kernel.sharedBytes = room.size() + period - 128;
-  kernel.threads = 128 * (1 + groups + (channels ? keyPanels : 1));
+  kernel.threads = 128 * (1 + groups + (ofKeys ? keyPanels : 1));
   kernel.headsOfBlock = heads;
   kernel.tilesPerHead = heads > 1 ? 1 : (dim(axes.value) + tile.blockV - 1) / tile.blockV;
   if (kernel.tilesPerHead > 1)
@@ -50,7 +52,8 @@ void HopperScanEmitter::layOut() {
         kernel.sharedStates.push_back(state);
   kernel.segmenting = {tile.chunk, tile.segments,
                        segmentRoom(keyPanels * panelColumns * tile.blockV,
-                                   channels
+                                   channels && !ofKeys ? tile.blockV
+                                   : channels
                                        ? keyPanels * panelColumns * (form.normaliser >= 0 ? 2 : 1)
                                    : form.normaliser >= 0 ? dim(axes.key)
                                                           : 0),
@@ -66,6 +69,7 @@ void HopperScanEmitter::writeRegisters(Text& text) const {
   const Registers registers = narrow         ? Registers{72, 152, dim(axes.key) > 128 ? 240 : 232}
                               : together > 1 ? Registers{40, 88, 192}
                               : form.normaliser >= 0 ? Registers{40, 104, 184}
+                              : form.reverse         ? Registers{64, 80, 184}
                               : outputGate >= 0      ? Registers{56, 88, 184}
                                                      : Registers{48, 96, 184};
   text.line("  static constexpr int kLoadRegisters = ", registers.load, ";");

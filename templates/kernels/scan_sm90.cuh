@@ -9,7 +9,8 @@
 // may share a block: then each has warpgroups of its own, and scores of its own from one product.
 
 /// What the scalars of a token become: G in log2 units, e^G, f e^{G_C - G} and f, where f is the
-/// factor of the token's key and value, and e^{G_C} of the chunk.
+/// factor of the token's key and value, and e^{G_C} of the chunk. In reverse, where the decay comes
+/// behind the read: -G, e^{G_C - G}, f e^G.
 template <int CHUNK> struct alignas(16) Factors {
   float cumulative[CHUNK], entry[CHUNK], exit[CHUNK], own[CHUNK], total;
 };
@@ -30,7 +31,8 @@ template <class V> struct HopperScan {
   static constexpr int kTogether = V::kTogether;
   static constexpr int kScoreTiles = kTogether * (kTogether + 1) / 2;  ///< Of one update and head.
   static constexpr int kScoreBarrier = 1, kOutputBarrier = 2;          ///< Of warpgroups.
-  static constexpr int kOutputMap = 3;                    ///< Its place among the maps.
+  static constexpr int kSumBarrier = kOutputBarrier + kGroups;         ///< Of those of one head.
+  static constexpr int kOutputMap = V::kOutputMap;        ///< Its place among the maps.
   static constexpr int kGateMap = 4;                      ///< Of the output's gate.
   static constexpr int kCopies = V::kOutputGate ? 4 : 3;  ///< Tensors brought to a stage.
 
@@ -43,9 +45,9 @@ template <class V> struct HopperScan {
   const int firstHead = unit % blocksOfBatch / V::kTiles * kHeads;
   const Sequence sequence = args.sequence(unit / blocksOfBatch);
   const int chunks = (sequence.tokens + V::kChunk - 1) / V::kChunk;
-  const Segment segment = V::kSum
-                              ? Segment::ofSum(int(blockIdx.x) / units, args.segments, chunks)
-                              : Segment(int(blockIdx.x) / units, args.segments, chunks, kTogether);
+  const Segment segment =
+      V::kSum ? Segment::ofSum(int(blockIdx.x) / units, args.segments, chunks)
+              : Segment(int(blockIdx.x) / units, args.segments, chunks, kTogether, V::kReverse);
 
   __device__ __forceinline__ char* query(int stage) const {
     return shared + stage * V::kStageBytes;
@@ -133,8 +135,8 @@ template <class V> struct HopperScan {
   /// P[i][j] = (query_i . key_j) e^{H_i} e^{G_C - G_j} f_j of the queries of a chunk and the keys
   /// of the one before it, whose stage is then given back.
   __device__ void scoreEarlier(int stage, int earlier, int buffer);
-  /// P[i][j] = (query_i . key_j) e^{G_i - G_j} f_j for j <= i, rounded, of every chunk of the walk
-  /// and head of the block.
+  /// P[i][j] = (query_i . key_j) e^{G_i - G_j} f_j for j <= i, or in reverse e^{G_j - G_i} for
+  /// j >= i, rounded, of every chunk of the walk and head of the block.
   __device__ void computeScores();
 
   /// Calls f(key channel, column of V, element) for all of the state that this thread holds and
@@ -157,6 +159,15 @@ template <class V> struct HopperScan {
   /// Writes the output through the warpgroup's own room, as a thread has single elements of many
   /// tokens; whole chunks by the copy engine where the output has a map.
   __device__ void writeOutput(const uint32 (&packed)[8][2], int chunk, int group) const;
+  /// What a warp of the state has summed of the columns, token by token.
+  __device__ __forceinline__ float* sumsOf(int buffer, int sum, int row) const {
+    return reinterpret_cast<float*>(shared + V::kSumOffset) +
+           ((buffer * V::kSums + sum) * 4 * kGroups + row) * V::kChunk;
+  }
+  __device__ void gatherSums(float (&sum)[8][2], float* to) const;
+  template <int SUM> __device__ void writeSum(int thread, int chunk, int buffer, int group) const;
+  /// Writes the sums of a chunk, whose parts all warps of the head have put into their rows.
+  __device__ void writeSums(int chunk, int buffer, int group) const;
   /// Puts the output of a chunk into `room`, where another thread of the warpgroup will take it.
   __device__ void stageOutput(char* room, const uint32 (&packed)[8][2]) const;
   /// From there to memory.
@@ -245,7 +256,7 @@ template <class V> struct HopperScan {
     if (segment.index > 0)
       states.join(state, [&](int index) {
         float total = loadFresh(states.decay(index));
-        return [=](int) { return make_float2(total, total); };
+        return [=](int) { return make_float4(total, total, total, total); };
       });
     if (!segment.last())
       states.leave();

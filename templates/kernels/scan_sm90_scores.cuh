@@ -104,8 +104,12 @@ template <class V> __device__ __forceinline__ void HopperScan<V>::computeScores(
     if constexpr (V::kNormaliser)
       normaliser.readTiles(query(stage), key(stage), factors(stage, 0));
     float2 after[8], factor[8];
-    float upper, lower;
+    float upper, lower, ofUpper = 1.0f, ofLower = 1.0f;
     auto load = [&](int own) {
+      if constexpr (V::kRowFactor) {
+        ofUpper = V::rowFactor(args, slots(stage, own) + row);
+        ofLower = V::rowFactor(args, slots(stage, own) + row + 8);
+      }
       const Factors<V::kChunk>& from = factors(stage, own);
       upper = from.cumulative[row], lower = from.cumulative[row + 8];
 #pragma unroll
@@ -131,12 +135,14 @@ template <class V> __device__ __forceinline__ void HopperScan<V>::computeScores(
 #pragma unroll
         for (int e = 0; e < 4; ++e) {
           int i = row + e / 2 * 8;
-          bool seen = j + e % 2 <= i;
+          bool seen = V::kReverse ? j + e % 2 >= i : j + e % 2 <= i;
           float x = sum[n][e];
           if constexpr (V::kDecay == Decay::scalar)
             x *= exp2((e / 2 ? lower : upper) - (e % 2 ? after[n].y : after[n].x));
           if constexpr (V::kKeyFactor)
             x *= e % 2 ? factor[n].y : factor[n].x;
+          if constexpr (V::kRowFactor)
+            x *= e / 2 ? ofLower : ofUpper;
           score[n][e] = seen ? x : 0.0f;
         }
       }

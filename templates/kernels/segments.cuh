@@ -9,15 +9,17 @@
 /// The part of a sequence that one block has, in rounds of one chunk: the sweep, then the walk.
 struct Segment {
   int index, count;   ///< count is that of the launch: later segments may have no chunks.
-  int first, chunks;  ///< The chunks of the sequence that it walks.
+  int first, chunks;  ///< The chunks of the sequence that it walks, in the order of the walk.
   int swept;          ///< Rounds of the sweep.
+  int turn;           ///< Of a walk from the last chunk to the first: that chunk; else -1.
   int joined;         ///< Segments whose states it joins.
   int walkers;        ///< Those of the launch that join others'.
 
   /// Of a sequence of `total` chunks, in whole groups of `together`; the last group may reach
-  /// behind its end.
-  __device__ __forceinline__ Segment(int index, int count, int total, int together = 1)
-      : index(index), count(count), joined(index), walkers(count) {
+  /// behind its end, but for a walk in reverse, which takes chunks alone.
+  __device__ __forceinline__ Segment(int index, int count, int total, int together = 1,
+                                     bool reverse = false)
+      : index(index), count(count), turn(reverse ? total - 1 : -1), joined(index), walkers(count) {
     // All of one length: the last, which does not sweep, waits for the sweeps of the others.
     int groups = (total + together - 1) / together, part = (groups + count - 1) / count;
     first = min(index * part, groups) * together;
@@ -41,7 +43,8 @@ struct Segment {
   __device__ __forceinline__ bool last() const { return index + 1 == count; }
   __device__ __forceinline__ int rounds() const { return swept + chunks; }
   __device__ __forceinline__ int chunk(int round) const {
-    return first + (round < swept ? swept - 1 - round : round - swept);
+    int walked = first + (round < swept ? swept - 1 - round : round - swept);
+    return turn < 0 ? walked : turn - walked;
   }
 };
 
@@ -118,16 +121,16 @@ template <int WARPS, int PANELS, int OTHERS, int LENGTH> struct SegmentStates {
 #pragma unroll
         for (int e = 0; e < 8; ++e) {
           const int n = (first + i) * 2 + e / 4;
-          const float2 factor = decay(n);
+          const float4 factor = decay(n);
           float& s = state[n / 8][n % 8][e % 4];
-          s = s * (e % 2 ? factor.y : factor.x) + toFloat(bf16{uint16(words[e / 2] >> e % 2 * 16)});
+          s = s * (&factor.x)[e % 4] + toFloat(bf16{uint16(words[e / 2] >> e % 2 * 16)});
         }
       }
     }
   };
 
   /// Takes the state from the start of the sequence to that of the segment. `decayOf` gives the
-  /// decay over a segment, as what gives that of a thread's two neighbouring channels of eight.
+  /// decay over a segment, as what gives that of a thread's four elements of eight channels.
   template <class DecayOf>
   __device__ __forceinline__ void join(float (&state)[PANELS][8][4], DecayOf decayOf) const {
     constexpr int kHalf = Half::kPieces * kThreads * 16;

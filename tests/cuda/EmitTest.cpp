@@ -120,7 +120,7 @@ TEST(Emit, TheFormForHopperHasAWarpgroupForEachPanelOfDecayedChannels) {
   EXPECT_EQ(kernel.threads, 128 * (1 + 2 + 2));
   EXPECT_EQ(kernel.arch, "sm_90a");
   EXPECT_NE(kernel.text.find("HopperChannelScan<lathe::Variant>"), std::string::npos);
-  EXPECT_NE(kernel.text.find("kDecay = Decay::vector"), std::string::npos);
+  EXPECT_NE(kernel.text.find("kDecay = Decay::keys"), std::string::npos);
   EXPECT_EQ(kernel.segmenting.roomBytes, of(128, 64).segmenting.roomBytes + 2 * 64 * 128);
 }
 
