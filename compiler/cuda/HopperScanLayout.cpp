@@ -57,7 +57,7 @@ void HopperScanEmitter::layOut() {
                                        ? keyPanels * panelColumns * (form.normaliser >= 0 ? 2 : 1)
                                    : form.normaliser >= 0 ? dim(axes.key)
                                                           : 0),
-                       form.isSum()};
+                       form.isSum(), part.isPair};
 }
 
 /// Less to those who copy than to those who hold the state.
