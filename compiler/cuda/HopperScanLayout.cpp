@@ -57,7 +57,7 @@ void HopperScanEmitter::layOut() {
                                        ? keyPanels * panelColumns * (form.normaliser >= 0 ? 2 : 1)
                                    : form.normaliser >= 0 ? dim(axes.key)
                                                           : 0),
-                       form.isSum()};
+                       form.isSum(), part.isPair};
 }
 
 /// Less to those who copy than to those who hold the state.
@@ -69,6 +69,7 @@ void HopperScanEmitter::writeRegisters(Text& text) const {
   const Registers registers = narrow         ? Registers{72, 152, dim(axes.key) > 128 ? 240 : 232}
                               : together > 1 ? Registers{40, 88, 192}
                               : form.normaliser >= 0 ? Registers{40, 104, 184}
+                              : !sums.empty()        ? Registers{56, 104, 176}
                               : form.reverse         ? Registers{64, 80, 184}
                               : outputGate >= 0      ? Registers{56, 88, 184}
                                                      : Registers{48, 96, 184};

@@ -161,6 +161,9 @@ struct Plan {
   std::vector<Node> nodes;
   std::vector<Recurrence> recurrences;
   std::optional<ScanForm> scan;  ///< Absent: the sequential family, for the reasons in `remarks`.
+  /// Where there is one matrix from each end, and these are no sum: the scan of that in reverse,
+  /// the other way round in all. `scan` is then that of the other matrix.
+  std::optional<ScanForm> reverseScan;
   std::vector<Remark> remarks;
   std::string noKernel;  ///< Why no kernel of any family runs this plan; empty where one does.
 

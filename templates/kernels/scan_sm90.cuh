@@ -39,15 +39,15 @@ template <class V> struct HopperScan {
   const Args& args;
   char* const shared;  ///< A multiple of 1024, the period of the swizzle.
   const int warp = threadIdx.x / 32 % 4, lane = threadIdx.x % 32;
-  const int blocksOfBatch = args.heads / kHeads * V::kTiles;
-  const int units = args.batch * blocksOfBatch, unit = blockIdx.x % units;
-  const int tile = unit % V::kTiles;
+  const int blocksOfBatch = args.heads / kHeads * V::kTiles, units = args.batch * blocksOfBatch;
+  const int unit = blockIdx.x % units, tile = unit % V::kTiles;
   const int firstHead = unit % blocksOfBatch / V::kTiles * kHeads;
-  const Sequence sequence = args.sequence(unit / blocksOfBatch);
+  const Sequence sequence = args.sequence(unit / blocksOfBatch, V::kMirrored);
   const int chunks = (sequence.tokens + V::kChunk - 1) / V::kChunk;
-  const Segment segment =
-      V::kSum ? Segment::ofSum(int(blockIdx.x) / units, args.segments, chunks)
-              : Segment(int(blockIdx.x) / units, args.segments, chunks, kTogether, V::kReverse);
+  const int segments = V::kPair ? args.segments / 2 : args.segments;  ///< Of one of two scans.
+  const int index = int(blockIdx.x) / units - (V::kMirrored ? segments : 0);
+  const Segment segment = V::kSum ? Segment::ofSum(index, segments, chunks)
+                                  : Segment(index, segments, chunks, kTogether, V::kReverse);
 
   __device__ __forceinline__ char* query(int stage) const {
     return shared + stage * V::kStageBytes;
