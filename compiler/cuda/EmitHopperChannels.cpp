@@ -193,7 +193,10 @@ void HopperScanEmitter::writeChannelConstants(Text& text) const {
     // Up to five warpgroups: one copies, one decays each panel, one or two hold the state.
     const bool five = keyPanels + groups == 4, narrow = groups == 1 && !five;
     constant("kLoadRegisters", narrow ? 48 : 32);
-    constant("kScoreRegisters", five ? 80 : narrow ? 128 : 120);
+    constant("kScoreRegisters", five                                      ? 80
+                                : narrow && part.isPair && keyPanels == 1 ? 168
+                                : narrow                                  ? 128
+                                                                          : 120);
     constant("kStateRegisters", groups == 1 ? 208 : five ? 144 : 176);
   } else {
     const bool maps = program.hasRowProgram();

@@ -41,6 +41,10 @@ void HopperScanEmitter::check() const {
   if (part.isPair && !ofKeys)
     refuse("the form for sm_90a takes scans from both ends with a decay of every channel of " +
            axes.key + " each");
+  // Wider blocks of two scans spill.
+  if (part.isPair && (tile.blockV > panelColumns || keyPanels > 2))
+    refuse("in the form for sm_90a of scans from both ends blockV must be 64, and " + axes.key +
+           " at most 128");
   if (heads > 1 && form.isSum())
     refuse("a block of two heads takes no sum over all tokens");
   if (together > 1 && channels)

@@ -81,9 +81,10 @@ KernelSource emitPairedScans(const Plan& plan, const Signature& signature, const
   };
   const std::string forward = run("forward", first), reverse = run("reverse", second);
   // Where sequences have segments, the blocks of the second are behind those of the first.
-  const std::string call =
-      isHopper ? "if (blockIdx.x < gridDim.x / 2)\n    " + forward + "\n  else\n    " + reverse
-               : forward + "\n  __syncthreads();\n  " + reverse;
+  const std::string call = isHopper ? "if (int(blockIdx.x) < args.batch * args.heads" +
+                                          gridFactor(kernel) + " * (args.segments / 2))\n    " +
+                                          forward + "\n  else\n    " + reverse
+                                    : forward + "\n  __syncthreads();\n  " + reverse;
   kernel.text = assemble(plan, kernel, first.templates, variants, call, 1);
   return kernel;
 }

@@ -54,10 +54,11 @@ template <class V> struct ChannelTiles : InputTiles<V> {
     if constexpr (V::kPair) {
       __syncwarp();
       if (lane == 0) {
+        const auto written = Base::written();
         if (V::kMirrored)
-          Base::awaitFirst();
-        if (Base::written().add() + 1 == 2 * Base::writers())
-          *Base::written().address = 0;
+          written.awaitFirst();
+        if (written.counter.add() + 1 == 2 * written.warps)
+          *written.counter.address = 0;
       }
     }
   }

@@ -40,19 +40,24 @@ template <class V> struct InputTiles : HopperScan<V> {
   __device__ __forceinline__ int mapGroup() const { return int(threadIdx.x) / 128 - 1; }
 
   /// Of a scan from each end: how many warps have written all that they write of the outputs, first
-  /// of the one, then of the other, which reads what that has written. Heads share counters where
-  /// there are too many of them.
-  static constexpr int kCounters = Base::States::kHeadBytes / 4;
-  __device__ __forceinline__ Counter written() const {
-    const int first = Base::segments > 1 ? 2 * Base::units * Base::segments : 0;
-    return {static_cast<uint32*>(args.workspace) + first + Base::unit % kCounters};
+  /// of the one, then of the other, which reads what that has written; and how many these are, of
+  /// one of the two. Heads share counters where there are too many of them. Found anew where it is
+  /// needed, rather than kept in registers all the while.
+  struct Written {
+    Counter counter;
+    int warps;
+
+    __device__ __forceinline__ void awaitFirst() const { counter.waitFor(warps); }
+  };
+  __device__ __forceinline__ Written written() const {
+    constexpr int kCounters = Base::States::kHeadBytes / 4;
+    const int units = int(opaque(args.batch)) * args.heads * V::kTiles;
+    const int segments = int(opaque(args.segments)) / 2, unit = int(opaque(blockIdx.x)) % units;
+    const int first = segments > 1 ? 2 * units * segments : 0, own = unit % kCounters;
+    const int heads = (units - own + kCounters - 1) / kCounters;
+    return {{static_cast<uint32*>(args.workspace) + first + own},
+            heads * segments * 4 * Base::kGroups};
   }
-  /// Of one of the two scans, those that a counter counts.
-  __device__ __forceinline__ int writers() const {
-    const int heads = (Base::units - Base::unit % kCounters + kCounters - 1) / kCounters;
-    return heads * Base::segments * 4 * Base::kGroups;
-  }
-  __device__ __forceinline__ void awaitFirst() const { written().waitFor(writers()); }
 
   template <int I> using Input = typename V::template Input<I>;
   template <int I>
@@ -75,7 +80,7 @@ template <class V> struct InputTiles : HopperScan<V> {
     const Barrier full = Base::full(stage);
     char* tile = query(stage) + Of::kOffset;
     if (V::kMirrored && Of::kWritten && round == segment.swept)
-      awaitFirst();
+      written().awaitFirst();
     if (round < segment.swept && !Of::kSwept) {
       full.arrive();
     } else if (!V::kMirrored && Of::kMap >= 0 && args.mapped >> Of::kMap & 1 &&

@@ -31,7 +31,7 @@ TEST(Directions, BothWithoutDecayAreASum) {
 TEST(Directions, BothWithDecayAreTwoScans) {
   Plan plan = libraryPlan("vig");
   const Signature signature = signatureOf(plan, 128, 128);
-  const Tile tile{64, 64, 128, 2, 1, 1, Form::sm90a};
+  const Tile tile{64, 64, 64, 2, 1, 1, Form::sm90a};
   KernelSource kernel = emit(plan, Family::scan, signature, tile);
   for (const char* way : {"forward", "reverse"})
     EXPECT_NE(
@@ -41,6 +41,13 @@ TEST(Directions, BothWithDecayAreTwoScans) {
   EXPECT_EQ(kernel.tensors.size(), 10u) << "five inputs, an output, and two states";
   kernel = emit(plan, Family::scan, signature, {16, 32, 128, 2, 1, 1});
   EXPECT_NE(kernel.text.find("lathe::Scan<lathe::reverse::Variant>"), std::string::npos);
+  const Tile wide{64, 64, 128, 2, 1, 1, Form::sm90a};
+  const std::string tooWide =
+      ": in the form for sm_90a of scans from both ends blockV must be 64, and K at most 128";
+  EXPECT_EQ(refusal(plan, Family::scan, signature, wide),
+            "scan of 'vig' with tile " + toString(wide) + tooWide);
+  EXPECT_EQ(refusal(plan, Family::scan, signatureOf(plan, 192, 64), tile),
+            "scan of 'vig' with tile " + toString(tile) + tooWide);
   plan = planOf(R"(variant v(K, V) {
     input q[K], k[K], v[V], f in log
     state S[K, V], R[K, V] in reverse

@@ -44,7 +44,7 @@ protected:
 
   bool is(const char* name) const { return GetParam() == std::string(name); }
   /// The form for sm_90a of two scans takes decays of every channel alone, and fewer of these.
-  int mostOfHopper() const { return is(scalarName) ? 0 : is("vig") || is(gatedName) ? 192 : 256; }
+  int mostOfHopper() const { return is(scalarName) ? 0 : is("vig") || is(gatedName) ? 128 : 256; }
 
   /// A case of the portable form, and on sm_90a one for every number of segments, changed by
   /// `change`.
@@ -54,7 +54,7 @@ protected:
     one.tile = Tile{16, 32, 64, 2, 1, 1};
     change(cases, one);
     if (mostOfHopper() && deviceInfo(device).limits.arch == name(Form::sm90a))
-      for (int blockV : {64, 128})
+      for (int blockV : mostOfHopper() < 256 ? std::vector{64} : std::vector{64, 128})
         for (int segments : {0, 1, 2, 5}) {
           one.tile = Tile{64, 64, blockV, 2, 1, 1, Form::sm90a, segments};
           change(cases, one);
