@@ -12,12 +12,12 @@ __device__ __forceinline__ int panelOffset(int row, int piece) {
 }
 
 /// What wgmma is told of a panel (9.7.15.5.1, matrix descriptor): where it starts, that groups of
-/// eight rows follow each other, and its swizzle. `address` may point at a later piece of row 0,
-/// or at a later group.
-__device__ __forceinline__ uint64 panelDescriptor(uint32 address) {
+/// eight rows follow each other, and its swizzle. `bytes` behind `address` it may start at a later
+/// piece of row 0, or at a later group; as a constant they cost one addition.
+__device__ __forceinline__ uint64 panelDescriptor(uint32 address, uint32 bytes = 0) {
   constexpr uint64 kSwizzle128 = uint64(1) << 62;
-  return uint64((address & 0x3FFFF) >> 4) | uint64(kPanelGroup >> 4) << 32 | uint64(1) << 16 |
-         kSwizzle128;
+  const uint32 start = ((address & 0x3FFFF) >> 4 | 1 << 16) + (bytes >> 4);
+  return uint64(kPanelGroup >> 4) << 32 | kSwizzle128 | start;
 }
 
 __device__ __forceinline__ void wgmmaFence() {

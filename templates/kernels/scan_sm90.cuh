@@ -189,7 +189,7 @@ template <class V> struct HopperScan {
 #pragma unroll
       for (int panel = 0; panel < kKeyPanels; ++panel)
         wgmma<Along::columns>(Element{}, state[panel], v[step],
-                              panelDescriptor(k + panel * kPanel + step * 2 * kPanelGroup), 1);
+                              panelDescriptor(k, panel * kPanel + step * 2 * kPanelGroup), 1);
     wgmmaCommit();
   }
 
@@ -272,7 +272,7 @@ template <class V> struct HopperScan {
 #pragma unroll
       for (int step = first; step < first + kPart && step < V::kK / 16; ++step)
         wgmma<Along::contraction>(Element{}, out, rounded[step - first],
-                                  panelDescriptor(q + step / 4 * kPanel + step % 4 * 32), step > 0);
+                                  panelDescriptor(q, step / 4 * kPanel + step % 4 * 32), step > 0);
       wgmmaCommit();
     }
   }
@@ -284,7 +284,7 @@ template <class V> struct HopperScan {
     wgmmaFence();
 #pragma unroll
     for (int step = 0; step < V::kChunk / 16; ++step)
-      wgmma<Along::contraction>(Element{}, out, v[step], panelDescriptor(p + step * 32), 1);
+      wgmma<Along::contraction>(Element{}, out, v[step], panelDescriptor(p, step * 32), 1);
     wgmmaCommit();
   }
 
@@ -358,7 +358,8 @@ template <class V> struct HopperScan {
 
   __device__ __forceinline__ void run() {
     initBarriers();
-    int role = threadIdx.x / 128;
+    // The same for all of a warp, which the compiler could not know.
+    const int role = __shfl_sync(~0u, int(threadIdx.x) / 128, 0);
     if (role == 0) {
       lowerRegisters<V::kLoadRegisters>();
       if (warp == 0)

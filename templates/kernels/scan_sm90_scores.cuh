@@ -49,7 +49,7 @@ __device__ __forceinline__ void HopperScan<V>::scoreEarlier(int stage, int earli
 #pragma unroll
   for (int step = 0; step < V::kK / 16; ++step) {
     int offset = step / 4 * kPanel + step % 4 * 32;
-    wgmma(Element{}, sum, panelDescriptor(q + offset), panelDescriptor(k + offset), step > 0);
+    wgmma(Element{}, sum, panelDescriptor(q, offset), panelDescriptor(k, offset), step > 0);
   }
   wgmmaCommit();
   wgmmaWait<0>();
@@ -98,7 +98,7 @@ template <class V> __device__ __forceinline__ void HopperScan<V>::computeScores(
 #pragma unroll
     for (int step = 0; step < V::kK / 16; ++step) {
       int offset = step / 4 * kPanel + step % 4 * 32;
-      wgmma(Element{}, sum, panelDescriptor(q + offset), panelDescriptor(k + offset), step > 0);
+      wgmma(Element{}, sum, panelDescriptor(q, offset), panelDescriptor(k, offset), step > 0);
     }
     wgmmaCommit();
     if constexpr (V::kNormaliser)
