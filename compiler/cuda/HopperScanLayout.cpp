@@ -64,7 +64,7 @@ void HopperScanEmitter::writeRegisters(Text& text) const {
                               : together > 1 ? Registers{40, 88, 192}
                               : form.normaliser >= 0 ? Registers{40, 104, 184}
                               : outputGate >= 0      ? Registers{56, 88, 184}
-                                                     : Registers{48, 96, 184};
+                                                     : Registers{40, 88, 192};
   text.line("  static constexpr int kLoadRegisters = ", registers.load, ";");
   text.line("  static constexpr int kScoreRegisters = ", registers.score, ";");
   text.line("  static constexpr int kStateRegisters = ", registers.state, ";");

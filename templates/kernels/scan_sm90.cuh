@@ -32,6 +32,7 @@ template <class V> struct HopperScan {
   static constexpr int kScoreBarrier = 1, kOutputBarrier = 2;          ///< Of warpgroups.
   static constexpr int kOutputMap = 3;                    ///< Its place among the maps.
   static constexpr int kGateMap = 4;                      ///< Of the output's gate.
+  static constexpr int kMaps = kGateMap + V::kOutputGate;
   static constexpr int kCopies = V::kOutputGate ? 4 : 3;  ///< Tensors brought to a stage.
 
   const Args& args;
@@ -240,13 +241,18 @@ template <class V> struct HopperScan {
     const auto initial = V::template initialState<0>(args, sequence, headOf(group));
     eachStateElement(state, group,
                      [&](int d, int v, float& s) { s = initial ? toFloat(initial(d, v)) : 0.0f; });
-    if (segment.index > 0)
-      states.join(state, [&](int index) {
-        float total = loadFresh(states.decay(index));
-        return [=](int) { return make_float2(total, total); };
-      });
-    if (!segment.last())
-      states.leave();
+    if (segment.index == 0)
+      return;
+    states.awaitEarlier();
+    // A lane has the decays over two segments, so that none is waited for in turn.
+    auto decayOf = [&](int index) {
+      return index < segment.index ? loadFresh(states.decay(index)) : 1.0f;
+    };
+    const float low = decayOf(lane), high = decayOf(lane + 32);
+    states.joinShared(state, [&](int index) {
+      const float total = __shfl_sync(~0u, index < 32 ? low : high, index % 32);
+      return [=](int) { return make_float2(total, total); };
+    });
   }
 
   /// S^T Q^T of a chunk of the walk, to be waited for. Behind the last chunk it reads what is
@@ -326,8 +332,10 @@ template <class V> struct HopperScan {
       walk(state, group);
     if (warp == 0 && lane == 0)
       waitBoxes<0>();
-    if (!segment.last())
+    if (!segment.last()) {
+      states.leave();
       return;
+    }
     if (segment.count > 1)
       states.awaitOthers();
     if (auto last = V::template finalState<0>(args, sequence, headOf(group)))
@@ -357,6 +365,8 @@ template <class V> struct HopperScan {
   }
 
   __device__ __forceinline__ void run() {
+    if (threadIdx.x < kMaps && (args.mapped >> threadIdx.x & 1))
+      prefetchMap(args.maps[threadIdx.x]);
     initBarriers();
     // The same for all of a warp, which the compiler could not know.
     const int role = __shfl_sync(~0u, int(threadIdx.x) / 128, 0);

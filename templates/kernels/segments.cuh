@@ -66,7 +66,14 @@ template <int WARPS, int PANELS, int OTHERS, int LENGTH> struct SegmentStates {
   __device__ __forceinline__ void publish() const {
     __syncwarp();
     if (lane == 0)
-      shared(segment.index).add();
+      shared(segment.index).post();
+  }
+  /// Until all earlier segments have shared theirs: a lane asks for those of some, as an answer
+  /// takes as long as a chunk.
+  __device__ __forceinline__ void awaitEarlier() const {
+    for (int index = lane; index < segment.index; index += 32)
+      shared(index).waitFor(kSharers);
+    __syncwarp();
   }
 
   /// Shares the state that the segment makes of zero, rounded to bf16, and the decay over it.
@@ -83,7 +90,7 @@ template <int WARPS, int PANELS, int OTHERS, int LENGTH> struct SegmentStates {
     publish();
   }
 
-  /// Half of what one thread shares: two of them and a state of four panels still find room.
+  /// Half of what one thread shares.
   struct Half {
     static constexpr int kPieces = SegmentStates::kPieces / 2;
     uint4 x[kPieces];
@@ -115,20 +122,30 @@ template <int WARPS, int PANELS, int OTHERS, int LENGTH> struct SegmentStates {
   /// decay over a segment, as what gives that of a thread's two neighbouring channels of eight.
   template <class DecayOf>
   __device__ __forceinline__ void join(float (&state)[PANELS][8][4], DecayOf decayOf) const {
-    constexpr int kHalf = Half::kPieces * kThreads * 16;
-    for (int index = 0; index < segment.index; ++index)
-      shared(index).waitFor(kSharers);
-    Half low, high;
-    low.load(room(0) + thread * 16);
+    awaitEarlier();
+    joinShared(state, decayOf);
+  }
+  /// The same once all have shared theirs.
+  template <class DecayOf>
+  __device__ __forceinline__ void joinShared(float (&state)[PANELS][8][4], DecayOf decayOf) const {
+    // Halves on their way; beside a state of four panels two find room.
+    constexpr int kAhead = PANELS > 2 ? 2 : 4, kSegments = kAhead / 2;
+    Half halves[kAhead];
+    auto load = [&](int slot, int index) {
+      if (index < segment.index)
+        halves[slot].load(room(index) + (slot % 2 * Half::kPieces * kThreads + thread) * 16);
+    };
+#pragma unroll
+    for (int slot = 0; slot < kAhead; ++slot)
+      load(slot, slot / 2);
 #pragma unroll 1
-    for (int index = 0; index < segment.index; ++index) {
-      const auto total = decayOf(index);
-      high.load(room(index) + kHalf + thread * 16);
-      low.advance(state, 0, total);
-      if (index + 1 < segment.index)
-        low.load(room(index + 1) + thread * 16);
-      high.advance(state, Half::kPieces, total);
-    }
+    for (int first = 0; first < segment.index; first += kSegments)
+#pragma unroll
+      for (int slot = 0; slot < kAhead; ++slot)
+        if (const int index = first + slot / 2; index < segment.index) {
+          halves[slot].advance(state, slot % 2 * Half::kPieces, decayOf(index));
+          load(slot, index + kSegments);
+        }
   }
 
   /// Tells the last segment that this one has read all that it starts from.
