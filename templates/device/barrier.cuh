@@ -55,14 +55,7 @@ __device__ __forceinline__ void copyBox(const TensorMap& map, void* shared, Barr
                : "memory");
 }
 
-/// Brings a box to L2 alone, and its map to where the copy engine looks for it (9.7.9.27.1.1,
-/// cp.async.bulk.prefetch.tensor; 9.7.9.16, prefetch.tensormap).
-__device__ __forceinline__ void prefetchBox(const TensorMap& map, int column, int token, int head,
-                                            int batch) {
-  asm volatile("cp.async.bulk.prefetch.tensor.4d.L2.global [%0, {%1, %2, %3, %4}];" ::"l"(&map),
-               "r"(column), "r"(token), "r"(head), "r"(batch)
-               : "memory");
-}
+/// Brings a map to where the copy engine looks for it (9.7.9.16, prefetch.tensormap).
 __device__ __forceinline__ void prefetchMap(const TensorMap& map) {
   asm volatile("prefetch.tensormap [%0];" ::"l"(&map) : "memory");
 }

@@ -30,20 +30,23 @@ template <class V> struct HopperScan {
   static constexpr int kTogether = V::kTogether;
   static constexpr int kScoreTiles = kTogether * (kTogether + 1) / 2;  ///< Of one update and head.
   static constexpr int kScoreBarrier = 1, kOutputBarrier = 2;          ///< Of warpgroups.
-  static constexpr int kOutputMap = 3;                    ///< Its place among the maps.
-  static constexpr int kGateMap = 4;                      ///< Of the output's gate.
+  static constexpr int kOutputMap = 3;  ///< Its place among the maps.
+  static constexpr int kGateMap = 4;    ///< Of the output's gate.
   static constexpr int kMaps = kGateMap + V::kOutputGate;
   static constexpr int kCopies = V::kOutputGate ? 4 : 3;  ///< Tensors brought to a stage.
 
   const Args& args;
   char* const shared;  ///< A multiple of 1024, the period of the swizzle.
   const int warp = threadIdx.x / 32 % 4, lane = threadIdx.x % 32;
-  const int blocksOfBatch = args.heads / kHeads * V::kTiles;
-  const int units = args.batch * blocksOfBatch, unit = blockIdx.x % units;
-  const int tile = unit % V::kTiles;
-  const int firstHead = unit % blocksOfBatch / V::kTiles * kHeads;
-  const Sequence sequence = args.sequence(unit / blocksOfBatch);
-  const Segment segment{int(blockIdx.x) / units, args.segments,
+  const int tile = blockIdx.x % V::kTiles;
+  /// The block's first head among those of all sequences and segments, and the sequence of it.
+  const int ofAll = int(blockIdx.x) / V::kTiles * kHeads;
+  const int row = quotient(ofAll, args.heads, args.headsReciprocal);
+  const int firstHead = ofAll - row * args.heads;
+  const int index = args.segments > 1 ? row / args.batch : 0;
+  const int unit = int(blockIdx.x) - index * args.batch * (args.heads / kHeads * V::kTiles);
+  const Sequence sequence = args.sequence(row - index * args.batch);
+  const Segment segment{index, args.segments,
                         (sequence.tokens + V::kChunk - 1) / V::kChunk, kTogether};
 
   __device__ __forceinline__ char* query(int stage) const {
@@ -238,9 +241,9 @@ template <class V> struct HopperScan {
     }
     // Also what does not exist: ptxas would not keep wgmma going on what nothing ever wrote.
     eachElement(state, warp, lane, [](int, int, float& s) { s = 0.0f; });
-    const auto initial = V::template initialState<0>(args, sequence, headOf(group));
-    eachStateElement(state, group,
-                     [&](int d, int v, float& s) { s = initial ? toFloat(initial(d, v)) : 0.0f; });
+    // Around all of it, as even what is skipped one by one has to be fetched: 1 us.
+    if (const auto initial = V::template initialState<0>(args, sequence, headOf(group)))
+      eachStateElement(state, group, [&](int d, int v, float& s) { s = toFloat(initial(d, v)); });
     if (segment.index == 0)
       return;
     states.awaitEarlier();

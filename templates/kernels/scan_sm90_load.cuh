@@ -6,9 +6,6 @@
 template <class V> template <int COLUMNS, int HEADS> struct HopperScan<V>::StageCopy {
   static constexpr int kPanels = (COLUMNS + kPanelColumns - 1) / kPanelColumns;
 
-  /// How many rounds ahead of those that find room in shared memory L2 is told of.
-  static constexpr int kAhead = V::kStages;
-
   const HopperScan& scan;
   const Tensor& tensor;
   const int operand, column, offset, exists;
@@ -21,7 +18,7 @@ template <class V> template <int COLUMNS, int HEADS> struct HopperScan<V>::Stage
         exists(exists), sweeps(sweeps), boxed(scan.args.mapped >> operand & 1) {
 #pragma unroll
     for (int i = 0; i < HEADS; ++i)
-      heads[i] = (scan.firstHead + i) / tensor.headGroup;
+      heads[i] = quotient(scan.firstHead + i, tensor.headGroup, tensor.inner);
   }
 
   /// Whether a round copies it, and by the copy engine.
@@ -31,27 +28,10 @@ template <class V> template <int COLUMNS, int HEADS> struct HopperScan<V>::Stage
   __device__ __forceinline__ bool byEngine(int round) const {
     return boxed && (scan.segment.chunk(round) + 1) * V::kChunk <= scan.sequence.tokens;
   }
-  /// Calls f(panel, column, token, head) for each box of a round.
-  template <class Function> __device__ __forceinline__ void eachBox(int round, Function f) const {
-    const int token = int(scan.sequence.first) + scan.segment.chunk(round) * V::kChunk;
-#pragma unroll
-    for (int i = 0; i < kPanels; ++i)
-      f(i, HEADS > 1 ? column : column + i * kPanelColumns, token, heads[HEADS > 1 ? i : 0]);
-  }
-
-  /// Asks L2 for what a later round needs and no earlier one has brought there.
-  __device__ __forceinline__ void prefetch(int round) const {
-    const bool isFirst = sweeps && scan.segment.swept > 0 ? round < scan.segment.swept
-                                                         : round >= scan.segment.swept;
-    if (scan.lane == 0 && round < scan.segment.rounds() && isFirst && byEngine(round))
-      eachBox(round, [&](int, int column, int token, int head) {
-        prefetchBox(scan.args.maps[operand], column, token, head, scan.sequence.batch);
-      });
-  }
 
   /// What a round needs of it; every lane arrives at the stage's barrier.
   __device__ __forceinline__ void issue(int round) const {
-    const int stage = round % V::kStages;
+    const int stage = round % V::kStages, firstToken = scan.segment.chunk(round) * V::kChunk;
     char* tile = scan.shared + stage * V::kStageBytes + offset;
     Barrier full = scan.full(stage);
     if (!copies(round)) {
@@ -59,16 +39,17 @@ template <class V> template <int COLUMNS, int HEADS> struct HopperScan<V>::Stage
     } else if (byEngine(round)) {
       if (scan.lane == 0) {
         full.expect(kPanels * kPanel);
-        eachBox(round, [&](int panel, int column, int token, int head) {
-          copyBox(scan.args.maps[operand], tile + panel * kPanel, full, column, token, head,
+#pragma unroll
+        for (int i = 0; i < kPanels; ++i)
+          copyBox(scan.args.maps[operand], tile + i * kPanel, full,
+                  HEADS > 1 ? column : column + i * kPanelColumns,
+                  int(scan.sequence.first) + firstToken, heads[HEADS > 1 ? i : 0],
                   scan.sequence.batch);
-        });
         full.arrive(32);
       }
     } else {
-      copyRows(tile, scan.segment.chunk(round) * V::kChunk, full);
+      copyRows(tile, firstToken, full);
     }
-    prefetch(round + kAhead);
   }
 
   /// By all lanes; of several heads each has a panel, and a lane copies columns of one. Where its

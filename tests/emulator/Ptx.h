@@ -137,7 +137,6 @@ inline void cp_async_bulk_tensor_4d_global_shared_cta_bulk_group(const void* map
       std::memcpy(element, at<char>(byte), 2);
   });
 }
-inline void cp_async_bulk_prefetch_tensor_4d_L2_global(const void*, int, int, int, int) {}
 inline void prefetch_tensormap(const void*) {}
 
 // Global memory.
