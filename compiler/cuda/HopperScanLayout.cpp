@@ -63,7 +63,7 @@ void HopperScanEmitter::writeRegisters(Text& text) const {
   const Registers registers = narrow         ? Registers{72, 152, dim(axes.key) > 128 ? 240 : 232}
                               : together > 1 ? Registers{40, 88, 192}
                               : form.normaliser >= 0 ? Registers{40, 104, 184}
-                              : outputGate >= 0      ? Registers{56, 88, 184}
+                              : outputGate >= 0      ? Registers{40, 88, 192}
                                                      : Registers{40, 88, 192};
   text.line("  static constexpr int kLoadRegisters = ", registers.load, ";");
   text.line("  static constexpr int kScoreRegisters = ", registers.score, ";");

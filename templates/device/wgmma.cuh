@@ -85,12 +85,15 @@ LATHE_WGMMA(f16, "f16")
 
 /// Four 8 x 8 matrices to shared memory, transposed; lane i gives the address of row i % 8 of
 /// matrix i / 8 (PTX ISA 9.7.14.5.16, stmatrix).
-__device__ __forceinline__ void storeMatrix4Transposed(void* row, uint32 a, uint32 b, uint32 c,
+__device__ __forceinline__ void storeMatrix4Transposed(uint32 row, uint32 a, uint32 b, uint32 c,
                                                        uint32 d) {
-  asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(
-                   sharedAddress(row)),
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(row),
                "r"(a), "r"(b), "r"(c), "r"(d)
                : "memory");
+}
+__device__ __forceinline__ void storeMatrix4Transposed(void* row, uint32 a, uint32 b, uint32 c,
+                                                       uint32 d) {
+  storeMatrix4Transposed(sharedAddress(row), a, b, c, d);
 }
 __device__ __forceinline__ void storeMatrix4(uint32 row, uint32 a, uint32 b, uint32 c, uint32 d) {
   asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(row),

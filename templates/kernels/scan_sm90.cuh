@@ -173,14 +173,20 @@ template <class V> struct HopperScan {
   /// The values of a chunk as an A operand, transposed.
   __device__ __forceinline__ void loadValues(FragmentA (&v)[V::kChunk / 16], int stage,
                                              int group) const {
+    const uint32 first = columnsAddress(value(stage) + group * kPanel);
 #pragma unroll
     for (int step = 0; step < V::kChunk / 16; ++step)
-      loadColumns(v[step], value(stage) + group * kPanel, step);
+      loadColumns(v[step], first, step);
   }
-  /// Those of 16 tokens.
-  __device__ __forceinline__ void loadColumns(FragmentA& v, const char* panel, int step) const {
-    loadMatrix4Transposed(
-        v.r, panel + panelOffset(step * 16 + lane % 8 + lane / 16 * 8, warp * 2 + lane / 8 % 2));
+  /// Where a lane's part of the first 16 tokens of a panel lies. One address is kept where there
+  /// would be one for each 16 tokens, as every register counts.
+  __device__ __forceinline__ uint32 columnsAddress(const char* panel) const {
+    return opaque(sharedAddress(panel) +
+                  panelOffset(lane % 8 + lane / 16 * 8, warp * 2 + lane / 8 % 2));
+  }
+  /// The values of 16 tokens.
+  __device__ __forceinline__ void loadColumns(FragmentA& v, uint32 first, int step) const {
+    loadMatrix4Transposed(v.r, first + step * 2 * kPanelGroup);
   }
 
   /// S^T += V^T (e^{G_C - G} K), to be waited for.
