@@ -62,7 +62,7 @@ void HopperScanEmitter::writeRegisters(Text& text) const {
   const bool narrow = tile.blockV == panelColumns;
   const Registers registers = narrow         ? Registers{72, 152, dim(axes.key) > 128 ? 240 : 232}
                               : together > 1 ? Registers{40, 88, 192}
-                              : form.normaliser >= 0 ? Registers{40, 104, 184}
+                              : form.normaliser >= 0 ? Registers{48, 96, 184}
                               : outputGate >= 0      ? Registers{40, 88, 192}
                                                      : Registers{40, 88, 192};
   text.line("  static constexpr int kLoadRegisters = ", registers.load, ";");

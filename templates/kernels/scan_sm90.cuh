@@ -46,8 +46,8 @@ template <class V> struct HopperScan {
   const int index = args.segments > 1 ? row / args.batch : 0;
   const int unit = int(blockIdx.x) - index * args.batch * (args.heads / kHeads * V::kTiles);
   const Sequence sequence = args.sequence(row - index * args.batch);
-  const Segment segment{index, args.segments,
-                        (sequence.tokens + V::kChunk - 1) / V::kChunk, kTogether};
+  const Segment segment{index, args.segments, (sequence.tokens + V::kChunk - 1) / V::kChunk,
+                        kTogether};
 
   __device__ __forceinline__ char* query(int stage) const {
     return shared + stage * V::kStageBytes;
@@ -203,6 +203,33 @@ template <class V> struct HopperScan {
     wgmmaCommit();
   }
 
+  /// Whether values go to the tensor cores as they lie in shared memory: where none is scaled, and
+  /// the reads of a normaliser need the registers.
+  static constexpr bool kValuesInPlace =
+      V::kNormaliser && V::kDecay == Decay::none && !V::kKeyFactor;
+
+  /// out += V^T P^T, S^T += V^T K with such values, to be waited for in turn.
+  __device__ __forceinline__ void addInPlace(float (&out)[8][4], float (&state)[kKeyPanels][8][4],
+                                             int stage, int buffer, int group) const {
+    const uint32 v = sharedAddress(value(stage) + group * kPanel);
+    const uint32 p = sharedAddress(scores(buffer, ownOf(group))), k = sharedAddress(key(stage));
+    wgmmaFence();
+#pragma unroll
+    for (int step = 0; step < V::kChunk / 16; ++step)
+      wgmmaTransposed<Along::contraction>(Element{}, out,
+                                          panelDescriptor(v, step * 2 * kPanelGroup),
+                                          panelDescriptor(p, step * 32));
+    wgmmaCommit();
+#pragma unroll
+    for (int step = 0; step < V::kChunk / 16; ++step)
+#pragma unroll
+      for (int panel = 0; panel < kKeyPanels; ++panel)
+        wgmmaTransposed<Along::columns>(
+            Element{}, state[panel], panelDescriptor(v, step * 2 * kPanelGroup),
+            panelDescriptor(k, panel * kPanel + step * 2 * kPanelGroup));
+    wgmmaCommit();
+  }
+
   /// By the factors to the end of the chunk, and the decay behind it.
   __device__ __forceinline__ void scaleValues(FragmentA (&v)[V::kChunk / 16], int stage, int group,
                                               float behind = 1.0f) const {
@@ -258,7 +285,8 @@ template <class V> struct HopperScan {
       return index < segment.index ? loadFresh(states.decay(index)) : 1.0f;
     };
     const float low = decayOf(lane), high = decayOf(lane + 32);
-    states.joinShared(state, [&](int index) {
+    // Beside a state of four panels one finds room.
+    states.template joinShared<kKeyPanels <= 2 ? 2 : 1>(state, [&](int index) {
       const float total = __shfl_sync(~0u, index < 32 ? low : high, index % 32);
       return [=](int) { return make_float2(total, total); };
     });

@@ -12,17 +12,24 @@ __device__ __forceinline__ void HopperScan<V>::walk(float (&state)[kKeyPanels][8
     // With one panel of keys ptxas would else put a wait behind every wgmma.
     if constexpr (kKeyPanels == 1)
       wgmmaWait<0>();
-    loadValues(v, stage, group);
+    if constexpr (kValuesInPlace) {
+      wgmmaWait<0>();
+      addInPlace(out, state, stage, buffer, group);
+    } else {
+      loadValues(v, stage, group);
 #pragma unroll
-    for (int step = 0; step < V::kChunk / 16; ++step)
-      decayed[step] = v[step];
-    scaleValues(decayed, stage, group);
-    decayState(state, stage, group);
-    wgmmaWait<0>();
-    decayRead(out, stage, group);
-    addScores(out, v, buffer, group);
-    addChunk(state, decayed, stage);
+      for (int step = 0; step < V::kChunk / 16; ++step)
+        decayed[step] = v[step];
+      scaleValues(decayed, stage, group);
+      decayState(state, stage, group);
+      wgmmaWait<0>();
+      decayRead(out, stage, group);
+      addScores(out, v, buffer, group);
+      addChunk(state, decayed, stage);
+    }
     wgmmaWait<1>();
+    if constexpr (kValuesInPlace && V::kValuesInOutput)
+      loadValues(v, stage, group);
     uint32 packed[8][2];
     finishOutput(packed, out, v, stage, buffer, group);
     arriveWarp(consumed(buffer));

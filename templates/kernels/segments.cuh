@@ -122,14 +122,24 @@ template <int WARPS, int PANELS, int OTHERS, int LENGTH> struct SegmentStates {
   /// decay over a segment, as what gives that of a thread's two neighbouring channels of eight.
   template <class DecayOf>
   __device__ __forceinline__ void join(float (&state)[PANELS][8][4], DecayOf decayOf) const {
+    constexpr int kHalf = Half::kPieces * kThreads * 16;
     awaitEarlier();
-    joinShared(state, decayOf);
+    Half low, high;
+    low.load(room(0) + thread * 16);
+#pragma unroll 1
+    for (int index = 0; index < segment.index; ++index) {
+      const auto total = decayOf(index);
+      high.load(room(index) + kHalf + thread * 16);
+      low.advance(state, 0, total);
+      if (index + 1 < segment.index)
+        low.load(room(index + 1) + thread * 16);
+      high.advance(state, Half::kPieces, total);
+    }
   }
-  /// The same once all have shared theirs.
-  template <class DecayOf>
+  /// The same where decays are at hand and all have shared, with more of them on their way.
+  template <int kSegments, class DecayOf>
   __device__ __forceinline__ void joinShared(float (&state)[PANELS][8][4], DecayOf decayOf) const {
-    // Halves on their way; beside a state of four panels two find room.
-    constexpr int kAhead = PANELS > 2 ? 2 : 4, kSegments = kAhead / 2;
+    constexpr int kAhead = 2 * kSegments;
     Half halves[kAhead];
     auto load = [&](int slot, int index) {
       if (index < segment.index)
