@@ -54,17 +54,20 @@ void HopperScanEmitter::layOut() {
                                                           : 0)};
 }
 
-/// Less to those who copy than to those who hold the state.
+/// Less to those who copy than to those who hold the state. No default tile of the library spills
+/// (docs/performance.md); a normaliser's gates take them where they copy, its reads where values
+/// are in place.
 void HopperScanEmitter::writeRegisters(Text& text) const {
   struct Registers {
     int load, score, state;
   };
-  const bool narrow = tile.blockV == panelColumns;
-  const Registers registers = narrow         ? Registers{72, 152, dim(axes.key) > 128 ? 240 : 232}
-                              : together > 1 ? Registers{40, 88, 192}
-                              : form.normaliser >= 0 ? Registers{48, 96, 184}
-                              : outputGate >= 0      ? Registers{40, 88, 192}
-                                                     : Registers{40, 88, 192};
+  const bool narrow = tile.blockV == panelColumns, normalised = form.normaliser >= 0;
+  const bool inPlace = form.decay == DecayKind::none && key.factors.empty() &&
+                       value.factors.empty();  // HopperScan::kValuesInPlace
+  const Registers registers = narrow ? Registers{72, 152, dim(axes.key) > 128 ? 240 : 232}
+                              : together > 1 || !normalised ? Registers{40, 88, 192}
+                              : inPlace                     ? Registers{48, 104, 176}
+                                                            : Registers{56, 88, 184};
   text.line("  static constexpr int kLoadRegisters = ", registers.load, ";");
   text.line("  static constexpr int kScoreRegisters = ", registers.score, ";");
   text.line("  static constexpr int kStateRegisters = ", registers.state, ";");
