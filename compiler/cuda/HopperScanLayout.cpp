@@ -55,8 +55,8 @@ void HopperScanEmitter::layOut() {
 }
 
 /// Less to those who copy than to those who hold the state. No default tile of the library spills
-/// (docs/performance.md); a normaliser's gates take them where they copy, its reads where values
-/// are in place.
+/// (docs/performance.md): the scalars of a token are the work of a warp that copies, a normaliser's
+/// reads that of the scores, and an output's gate is read by the warpgroups of the state.
 void HopperScanEmitter::writeRegisters(Text& text) const {
   struct Registers {
     int load, score, state;
@@ -64,10 +64,11 @@ void HopperScanEmitter::writeRegisters(Text& text) const {
   const bool narrow = tile.blockV == panelColumns, normalised = form.normaliser >= 0;
   const bool inPlace = form.decay == DecayKind::none && key.factors.empty() &&
                        value.factors.empty();  // HopperScan::kValuesInPlace
-  const Registers registers = narrow ? Registers{72, 152, dim(axes.key) > 128 ? 240 : 232}
-                              : together > 1 || !normalised ? Registers{40, 88, 192}
-                              : inPlace                     ? Registers{48, 104, 176}
-                                                            : Registers{56, 88, 184};
+  const Registers registers = narrow ? Registers{72, 152, dim(axes.key) > 128 ? 248 : 232}
+                              : together > 1 || outputGate >= 0 ? Registers{40, 88, 192}
+                              : !normalised                     ? Registers{48, 80, 192}
+                              : inPlace                         ? Registers{48, 104, 176}
+                                                                : Registers{56, 88, 184};
   text.line("  static constexpr int kLoadRegisters = ", registers.load, ";");
   text.line("  static constexpr int kScoreRegisters = ", registers.score, ";");
   text.line("  static constexpr int kStateRegisters = ", registers.state, ";");

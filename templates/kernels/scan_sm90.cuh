@@ -16,6 +16,7 @@ template <int CHUNK> struct alignas(16) Factors {
 
 template <class V> struct HopperScan {
   using Element = typename V::Element;
+  using StateElement = typename V::template State<0>;
   using F = Fragments<Element>;
   static constexpr int kPanel = V::kChunk * kPanelRow;  ///< Bytes.
   static constexpr int kKeyPanels = (V::kK + kPanelColumns - 1) / kPanelColumns;
@@ -139,17 +140,23 @@ template <class V> struct HopperScan {
   /// and head of the block.
   __device__ void computeScores();
 
-  /// Calls f(key channel, column of V, element) for all of the state that this thread holds and
-  /// that exists.
-  template <class Function>
-  __device__ __forceinline__ void eachStateElement(float (&state)[kKeyPanels][8][4], int group,
+  /// Calls f(element in memory, element of the state) for all of the state that this thread holds
+  /// and that exists. One address goes along, as more of them find no room.
+  template <class T, class Function>
+  __device__ __forceinline__ void eachStateElement(const StateView<T>& view,
+                                                   float (&state)[kKeyPanels][8][4], int group,
                                                    Function f) const {
-    int column = columnOf(group);
-    eachElement(state, warp, lane, [&](int v, int d, float& s) {
-      if ((V::kK % kPanelColumns == 0 || d < V::kK) &&
-          (V::kV % V::kBlockV == 0 || column + v < V::kV))
-        f(d, column + v, s);
-    });
+    const int column = columnOf(group) + warp * 16 + lane / 4;
+    T* element = &view(lane % 4 * 2, column);
+#pragma unroll
+    for (int n = 0; n < kKeyPanels * 8; ++n) {
+#pragma unroll
+      for (int e = 0; e < 4; ++e)
+        if ((V::kK % kPanelColumns == 0 || n * 8 + lane % 4 * 2 + e % 2 < V::kK) &&
+            (V::kV % V::kBlockV == 0 || column + e / 2 * 8 < V::kV))
+          f(element[e % 2 * view.key + e / 2 * 8 * view.value], state[n / 8][n % 8][e]);
+      element = opaque(element + 8 * view.key);
+    }
   }
 
   /// Turns what was read of a chunk into the output, rounded.
@@ -276,7 +283,8 @@ template <class V> struct HopperScan {
     eachElement(state, warp, lane, [](int, int, float& s) { s = 0.0f; });
     // Around all of it, as even what is skipped one by one has to be fetched: 1 us.
     if (const auto initial = V::template initialState<0>(args, sequence, headOf(group)))
-      eachStateElement(state, group, [&](int d, int v, float& s) { s = toFloat(initial(d, v)); });
+      eachStateElement(initial, state, group,
+                       [&](const StateElement& element, float& s) { s = toFloat(element); });
     if (segment.index == 0)
       return;
     states.awaitEarlier();
@@ -376,8 +384,8 @@ template <class V> struct HopperScan {
     if (segment.count > 1)
       states.awaitOthers();
     if (auto last = V::template finalState<0>(args, sequence, headOf(group)))
-      eachStateElement(state, group, [&](int d, int v, float& s) {
-        last(d, v) = fromFloat<typename V::template State<0>>(s);
+      eachStateElement(last, state, group, [&](StateElement& element, float& s) {
+        element = fromFloat<StateElement>(s);
       });
     if (segment.count > 1)
       states.close();
