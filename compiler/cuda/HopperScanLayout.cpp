@@ -64,11 +64,12 @@ void HopperScanEmitter::writeRegisters(Text& text) const {
   const bool narrow = tile.blockV == panelColumns, normalised = form.normaliser >= 0;
   const bool inPlace = form.decay == DecayKind::none && key.factors.empty() &&
                        value.factors.empty();  // HopperScan::kValuesInPlace
+  const bool gate = outputGate >= 0;
   const Registers registers = narrow ? Registers{72, 152, dim(axes.key) > 128 ? 248 : 232}
-                              : together > 1 || outputGate >= 0 ? Registers{40, 88, 192}
-                              : !normalised                     ? Registers{48, 80, 192}
-                              : inPlace                         ? Registers{48, 104, 176}
-                                                                : Registers{56, 88, 184};
+                              : together > 1 || (gate && heads == 1) ? Registers{40, 88, 192}
+                              : normalised && inPlace                ? Registers{48, 104, 176}
+                              : normalised || gate                   ? Registers{56, 88, 184}
+                                                                     : Registers{48, 80, 192};
   text.line("  static constexpr int kLoadRegisters = ", registers.load, ";");
   text.line("  static constexpr int kScoreRegisters = ", registers.score, ";");
   text.line("  static constexpr int kStateRegisters = ", registers.state, ";");

@@ -140,12 +140,24 @@ template <class V> struct HopperScan {
   /// and head of the block.
   __device__ void computeScores();
 
-  /// Calls f(element in memory, element of the state) for all of the state that this thread holds
-  /// and that exists. One address goes along, as more of them find no room.
-  template <class T, class Function>
-  __device__ __forceinline__ void eachStateElement(const StateView<T>& view,
-                                                   float (&state)[kKeyPanels][8][4], int group,
+  /// Calls f(key channel, column of V, element) for all of the state that this thread holds and
+  /// that exists.
+  template <class Function>
+  __device__ __forceinline__ void eachStateElement(float (&state)[kKeyPanels][8][4], int group,
                                                    Function f) const {
+    int column = columnOf(group);
+    eachElement(state, warp, lane, [&](int v, int d, float& s) {
+      if ((V::kK % kPanelColumns == 0 || d < V::kK) &&
+          (V::kV % V::kBlockV == 0 || column + v < V::kV))
+        f(d, column + v, s);
+    });
+  }
+  /// Calls f(element in memory, element of the state) for the same. One address goes along, as
+  /// there is no room for more.
+  template <class T, class Function>
+  __device__ __forceinline__ void eachStoredElement(const StateView<T>& view,
+                                                    float (&state)[kKeyPanels][8][4], int group,
+                                                    Function f) const {
     const int column = columnOf(group) + warp * 16 + lane / 4;
     T* element = &view(lane % 4 * 2, column);
 #pragma unroll
@@ -216,26 +228,8 @@ template <class V> struct HopperScan {
       V::kNormaliser && V::kDecay == Decay::none && !V::kKeyFactor;
 
   /// out += V^T P^T, S^T += V^T K with such values, to be waited for in turn.
-  __device__ __forceinline__ void addInPlace(float (&out)[8][4], float (&state)[kKeyPanels][8][4],
-                                             int stage, int buffer, int group) const {
-    const uint32 v = sharedAddress(value(stage) + group * kPanel);
-    const uint32 p = sharedAddress(scores(buffer, ownOf(group))), k = sharedAddress(key(stage));
-    wgmmaFence();
-#pragma unroll
-    for (int step = 0; step < V::kChunk / 16; ++step)
-      wgmmaTransposed<Along::contraction>(Element{}, out,
-                                          panelDescriptor(v, step * 2 * kPanelGroup),
-                                          panelDescriptor(p, step * 32));
-    wgmmaCommit();
-#pragma unroll
-    for (int step = 0; step < V::kChunk / 16; ++step)
-#pragma unroll
-      for (int panel = 0; panel < kKeyPanels; ++panel)
-        wgmmaTransposed<Along::columns>(
-            Element{}, state[panel], panelDescriptor(v, step * 2 * kPanelGroup),
-            panelDescriptor(k, panel * kPanel + step * 2 * kPanelGroup));
-    wgmmaCommit();
-  }
+  __device__ void addInPlace(float (&out)[8][4], float (&state)[kKeyPanels][8][4], int stage,
+                             int buffer, int group) const;
 
   /// By the factors to the end of the chunk, and the decay behind it.
   __device__ __forceinline__ void scaleValues(FragmentA (&v)[V::kChunk / 16], int stage, int group,
@@ -247,58 +241,9 @@ template <class V> struct HopperScan {
   }
 
   /// The state that the segment makes of zero, and the decay over it.
-  __device__ __forceinline__ float sweep(float (&state)[kKeyPanels][8][4], int group) {
-    float decay = 1;
-#pragma unroll 1
-    for (int round = 0; round < segment.swept; ++round) {
-      int stage = round % V::kStages;
-      if constexpr (V::kRowProgram)
-        mapped(stage).wait(round / V::kStages & 1);
-      else
-        full(stage).wait(round / V::kStages & 1);
-      if (!V::kRowProgram && !byEngine(round))
-        fenceAsyncProxy();
-      FragmentA v[V::kChunk / 16];
-      loadValues(v, stage, group);
-      scaleValues(v, stage, group);
-      decay = factors(stage, ownOf(group)).total;
-      addChunk(state, v, stage);
-      wgmmaWait<0>();
-      arriveWarp(empty(stage));
-      if constexpr (kTogether > 1)
-        arriveWarp(emptyOfValues(stage));
-    }
-    return decay;
-  }
-
+  __device__ float sweep(float (&state)[kKeyPanels][8][4], int group);
   /// The state at the start of the segment.
-  __device__ __forceinline__ void findState(float (&state)[kKeyPanels][8][4], int group,
-                                            const States& states) {
-    if (!segment.last()) {
-      eachElement(state, warp, lane, [](int, int, float& s) { s = 0.0f; });
-      float decay = sweep(state, group);
-      states.share(state, decay);
-    }
-    // Also what does not exist: ptxas would not keep wgmma going on what nothing ever wrote.
-    eachElement(state, warp, lane, [](int, int, float& s) { s = 0.0f; });
-    // Around all of it, as even what is skipped one by one has to be fetched: 1 us.
-    if (const auto initial = V::template initialState<0>(args, sequence, headOf(group)))
-      eachStateElement(initial, state, group,
-                       [&](const StateElement& element, float& s) { s = toFloat(element); });
-    if (segment.index == 0)
-      return;
-    states.awaitEarlier();
-    // A lane has the decays over two segments, so that none is waited for in turn.
-    auto decayOf = [&](int index) {
-      return index < segment.index ? loadFresh(states.decay(index)) : 1.0f;
-    };
-    const float low = decayOf(lane), high = decayOf(lane + 32);
-    // Beside a state of four panels one finds room.
-    states.template joinShared<kKeyPanels <= 2 ? 2 : 1>(state, [&](int index) {
-      const float total = __shfl_sync(~0u, index < 32 ? low : high, index % 32);
-      return [=](int) { return make_float2(total, total); };
-    });
-  }
+  __device__ void findState(float (&state)[kKeyPanels][8][4], int group, const States& states);
 
   /// S^T Q^T of a chunk of the walk, to be waited for. Behind the last chunk it reads what is
   /// there, for nothing: the tensor cores do not stay busy past a branch.
@@ -384,7 +329,7 @@ template <class V> struct HopperScan {
     if (segment.count > 1)
       states.awaitOthers();
     if (auto last = V::template finalState<0>(args, sequence, headOf(group)))
-      eachStateElement(last, state, group, [&](StateElement& element, float& s) {
+      eachStoredElement(last, state, group, [&](StateElement& element, float& s) {
         element = fromFloat<StateElement>(s);
       });
     if (segment.count > 1)
