@@ -5,7 +5,8 @@
         python bench/python_calls.py [--json bench/results/python.json]
 
 needs torch. gla, B1 T1 H1 K = V = 4, fp32, one thread, so that the kernel has almost nothing to do;
-the launch alone, with all that C checks, is the first row. Each figure is the least of several
+the launch alone, with all that C checks, is the first row. With --device cuda the operators run on
+a GPU, which works beside the calling thread. Each figure is the least of several
 means, of processor time, so that other programs on the machine count little.
 """
 
@@ -23,6 +24,7 @@ import torch
 import lathe
 import lathe.torch
 from lathe import _abi, _kernel
+from lathe.compat import fla
 
 CALLS, REPEATS = 1000, 15
 
@@ -31,6 +33,8 @@ def microseconds(call):
     call()
     least = float("inf")
     for _ in range(REPEATS):
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
         start = time.thread_time()
         for _ in range(CALLS):
             call()
@@ -55,20 +59,25 @@ def launch_of(variant, tensors):
     return lambda: launch(kernel.handle, frame.address, None)
 
 
-def measure():
+def measure(device):
     torch.set_num_threads(1)
     op = lathe.torch.op("gla")
-    q, k, v, o = (torch.randn(1, 1, 1, 4) for _ in range(4))
+    q, k, v, o = (torch.randn(1, 1, 1, 4, device=device) for _ in range(4))
     g = -q.abs()
     leaf = q.clone().requires_grad_()
-    arrays = [x.numpy() for x in (q, k, v, g)]
     calls = {
-        "lathe_launch alone": launch_of(op.variant, (q, k, v, g, o)),
-        "NumPy": lambda: op.variant(*arrays, threads=1),
         "PyTorch": lambda: op(q, k, v, g),
         "PyTorch, for a backward pass": lambda: op(leaf, k, v, g),
         "PyTorch, and that pass": lambda: op(leaf, k, v, g)[0].backward(o),
+        "lathe.compat.fla": lambda: fla.chunk_gla(q, k, v, g),
     }
+    if device == "cpu":
+        arrays = [x.numpy() for x in (q, k, v, g)]
+        calls = {
+            "lathe_launch alone": launch_of(op.variant, (q, k, v, g, o)),
+            "NumPy": lambda: op.variant(*arrays, threads=1),
+            **calls,
+        }
     return {name: round(microseconds(call), 1) for name, call in calls.items()}
 
 
@@ -80,16 +89,25 @@ def processor():
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", type=pathlib.Path, help="where the figures go as well")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--commit", help="where the folder is no repository")
     options = parser.parse_args()
-    rows = measure()
+    rows = measure(options.device)
     for name, value in rows.items():
         print(f"{name:32}{value:8.1f}")
     if options.json:
-        commit = subprocess.run(
-            ["git", "rev-parse", "--short=12", "HEAD"], check=True, capture_output=True, text=True
-        ).stdout.strip()
+        commit = (
+            options.commit
+            or subprocess.run(
+                ["git", "rev-parse", "--short=12", "HEAD"],
+                check=True,
+                capture_output=True,
+                text=True,
+            ).stdout.strip()
+        )
+        gpu = f", {torch.cuda.get_device_name()}" if options.device == "cuda" else ""
         record = {
-            "machine": processor(),
+            "machine": processor() + gpu,
             "python": platform.python_version(),
             "torch": torch.__version__,
             "commit": commit,

@@ -4,6 +4,7 @@
 #include "compiler/passes/Passes.h"
 #include "compiler/passes/Pipeline.h"
 #include "compiler/passes/PlanVariant.h"
+#include "compiler/passes/ScanGradient.h"
 #include "compiler/reference/Prepare.h"
 #include "compiler/spec/Parser.h"
 #include "mlir/IR/Diagnostics.h"
@@ -37,6 +38,7 @@ public:
     compiled.gradient =
         gradientOf(compiled.isStabilised ? variant : *asWritten, &compiled.backward);
     compiled.plan = planVariant(variant);
+    findBackwardScans(variant, compiled);
     const bool isRecognised =
         llvm::all_of(variant.getBody().getOps<UpdateOp>(), [](UpdateOp update) {
           return llvm::isa<AffineOp, RunningMaxOp>(update.getValue().getDefiningOp());
@@ -79,6 +81,29 @@ private:
     if (plan)
       *plan = planAdjoint(*adjoint);
     return formOf(*adjoint);
+  }
+
+  void findBackwardScans(VariantOp variant, CompiledVariant& compiled) {
+    std::optional<ScanGradient> gradient = findScanGradient(variant, compiled.noBackwardScans);
+    if (!gradient)
+      return;
+    const auto partOf = [&](VariantOp part) {
+      run(part, [](mlir::OpPassManager& passes) { passes.addPass(createSimplify()); });
+      CompiledVariant::Part result;
+      result.plan = planPart(part);
+      result.form = formOf(part);
+      return result;
+    };
+    for (auto& scan : gradient->scans) {
+      compiled.backwardScans.push_back(partOf(*scan));
+      const Plan& plan = compiled.backwardScans.back().plan;
+      if (!plan.scan)
+        compiled.noBackwardScans = plan.remarks.empty() ? "no scan" : plan.remarks.back().text;
+    }
+    if (!compiled.noBackwardScans.empty())
+      compiled.backwardScans.clear();
+    else if (gradient->rest)
+      compiled.backwardRest = partOf(*gradient->rest);
   }
 
   static CompiledVariant::Form formOf(VariantOp variant) {

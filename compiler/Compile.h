@@ -35,6 +35,14 @@ struct CompiledVariant {
   Plan backward;  ///< Of the gradient: the adjoint a token at a time.
   Form token, normal, gradient;
   std::optional<Form> chunk, chunkGradient;  ///< Absent: the remarks of the plan say why.
+  /// The backward pass of a scan as programs of their own (compiler/passes/ScanGradient.h).
+  struct Part {
+    Plan plan;
+    Form form;
+  };
+  std::vector<Part> backwardScans;   ///< Empty where there are none, for the reason below.
+  std::optional<Part> backwardRest;  ///< What is made of scalars of the token.
+  std::string noBackwardScans;
   bool isStabilised = false;  ///< From the normal form on, states hold S exp(-m), m one more state.
 
   bool has(Stage stage) const {

@@ -1,12 +1,12 @@
 #include "runtime/BindSequence.h"
 
+#include "compiler/cuda/Dot.h"
 #include "compiler/cuda/Segments.h"
 #include "compiler/cuda/Sum.h"
 #include "runtime/Binding.h"
 
 #include <algorithm>
 #include <cstring>
-#include <set>
 #include <stdexcept>
 
 namespace lathe::binding {
@@ -38,6 +38,11 @@ std::string nameAt(const KernelStep& step, const Slot& slot) {
   return other == step.names.end() ? slot.name : other->second;
 }
 
+bool isWritten(const KernelStep& step, const Slot& slot) {
+  return slot.written() &&
+         std::find(step.reads.begin(), step.reads.end(), slot.name) == step.reads.end();
+}
+
 }  // namespace
 
 const Temporary& temporaryOf(const KernelSequence& sequence, const std::string& name) {
@@ -55,6 +60,7 @@ SequenceCall::SequenceCall(const KernelSequence& sequence, const Prepared& kerne
     : sequence(sequence), call(call) {
   refuseUnknown(kernels);
   findSizes(kernels);
+  findWanted(kernels);
   placeTemporaries();
 }
 
@@ -91,8 +97,8 @@ void SequenceCall::refuseUnknown(const Prepared& kernels) const {
       for (const Slot& slot : binder.slots())
         know(nameAt(*own, slot));
       constants.insert(binder.constantNames().begin(), binder.constantNames().end());
-    } else {
-      know(std::get<SumStep>(step).to);
+    } else if (const auto* sum = std::get_if<SumStep>(&step)) {
+      know(sum->to);
     }
   auto refuse = [&](const auto& tensors, std::string_view prefix) {
     for (const auto& [name, tensor] : tensors)
@@ -157,6 +163,45 @@ std::vector<std::int64_t> SequenceCall::shapeOf(const Temporary& temporary) cons
   return shape;
 }
 
+bool SequenceCall::isWanted(const KernelStep& step, const Binder& binder) const {
+  const auto isNeeded = [&](const std::string& name) { return wanted.count(name) || given(name); };
+  if (!step.beside.empty() && std::none_of(step.beside.begin(), step.beside.end(), isNeeded))
+    return false;
+  if (std::any_of(step.without.begin(), step.without.end(), isNeeded))
+    return false;
+  return std::any_of(binder.slots().begin(), binder.slots().end(), [&](const Slot& slot) {
+    const std::string name = nameAt(step, slot);
+    return isWritten(step, slot) && !name.empty() && isNeeded(name);
+  });
+}
+
+/// From the last step to the first: what those read that write what is wanted.
+void SequenceCall::findWanted(const Prepared& kernels) {
+  auto kernel = kernels.end();
+  for (auto step = sequence.steps.rbegin(); step != sequence.steps.rend(); ++step) {
+    if (const auto* sum = std::get_if<SumStep>(&*step)) {
+      if (given(sum->to))
+        wanted.insert(sum->from);
+    } else if (const auto* dot = std::get_if<DotStep>(&*step)) {
+      if (!given(dot->with))
+        wanted.erase(dot->to);
+      else if (wanted.count(dot->to))
+        wanted.insert(dot->from);
+    } else {
+      const auto& own = std::get<KernelStep>(*step);
+      const Binder& binder = (*--kernel)->binder();
+      if (!isWanted(own, binder))
+        continue;
+      for (const Slot& slot : binder.slots())
+        if (!isWritten(own, slot))
+          wanted.insert(nameAt(own, slot));
+        else if (!slot.mayBeAbsent())
+          placed.insert(nameAt(own, slot));
+    }
+  }
+  placed.insert(wanted.begin(), wanted.end());
+}
+
 /// At the end of the workspace, as its steps have what they need of it at its beginning.
 void SequenceCall::placeTemporaries() {
   struct Place {
@@ -166,6 +211,8 @@ void SequenceCall::placeTemporaries() {
   };
   std::vector<Place> places;
   for (const Temporary& temporary : sequence.temporaries) {
+    if (!placed.count(temporary.name))
+      continue;
     const bool isZero = temporary.shape == Temporary::Shape::zero;
     std::vector<std::int64_t> shape = shapeOf(temporary);
     const TensorView* tensor = given(temporary.name);
@@ -194,7 +241,9 @@ void SequenceCall::placeTemporaries() {
   }
 }
 
-LaunchPlan SequenceCall::bind(const KernelStep& step, const Binder& binder) {
+std::optional<LaunchPlan> SequenceCall::bind(const KernelStep& step, const Binder& binder) {
+  if (!isWanted(step, binder))
+    return std::nullopt;
   std::vector<TensorView> arguments;
   for (const Slot& slot : binder.slots()) {
     const std::string name = nameAt(step, slot);
@@ -283,6 +332,31 @@ std::optional<LaunchPlan> SequenceCall::bind(const SumStep& step) {
   const std::int64_t count = sizes.sizes[0] * sizes.sizes[1] * sizes.sizes[2] * sizes.sizes[3];
   plan.threads = 256;
   plan.grid = unsigned((count * lanesOf(step.over) + plan.threads - 1) / plan.threads);
+  plan.device = gpu;
+  plan.argumentBytes = sizeof(sizes);
+  std::memcpy(plan.argument.data(), &sizes, sizeof(sizes));
+  return plan;
+}
+
+std::optional<LaunchPlan> SequenceCall::bind(const DotStep& step) {
+  const std::optional<TensorView> from = find(step.from);
+  const auto to = temporaries.find(step.to);
+  const TensorView* with = given(step.with);
+  if (!with || !from || to == temporaries.end())
+    return std::nullopt;
+  DotSizes sizes;
+  sizes.a = from->data;
+  sizes.b = with->data;
+  sizes.to = to->second.data;
+  sizes.heads = heads;
+  sizes.rows = from->shape[2];
+  sizes.columns = from->shape[3];
+  std::copy_n(from->strides.begin(), 4, sizes.aStrides.begin());
+  std::copy_n(with->strides.begin(), 4, sizes.bStrides.begin());
+  LaunchPlan plan;
+  plan.threads = 512;
+  plan.sharedBytes = plan.threads / 32 * sizeof(float);
+  plan.grid = unsigned(sequences * heads);
   plan.device = gpu;
   plan.argumentBytes = sizeof(sizes);
   std::memcpy(plan.argument.data(), &sizes, sizeof(sizes));

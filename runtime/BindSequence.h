@@ -5,6 +5,7 @@
 #include "runtime/Sequence.h"
 
 #include <optional>
+#include <set>
 
 namespace lathe::binding {
 
@@ -24,15 +25,19 @@ public:
 
   int device() const { return gpu; }
 
-  LaunchPlan bind(const KernelStep& step, const Binder& binder);
+  /// Nothing where nothing that it writes is wanted.
+  std::optional<LaunchPlan> bind(const KernelStep& step, const Binder& binder);
   /// Nothing where the sum is not wanted or is what a step has written.
   std::optional<LaunchPlan> bind(const SumStep& step);
+  std::optional<LaunchPlan> bind(const DotStep& step);
   /// The workspace of all, and what must be zero before.
   void finish(SequenceLaunch& launch);
 
 private:
   void findSizes(const std::vector<std::unique_ptr<PreparedKernel>>& kernels);
   void refuseUnknown(const std::vector<std::unique_ptr<PreparedKernel>>& kernels) const;
+  void findWanted(const std::vector<std::unique_ptr<PreparedKernel>>& kernels);
+  bool isWanted(const KernelStep& step, const Binder& binder) const;
   void placeTemporaries();
   std::vector<std::int64_t> shapeOf(const Temporary& temporary) const;
   const TensorView* given(const std::string& name) const;
@@ -43,6 +48,8 @@ private:
   const Call& call;
   std::int64_t batch = 0, tokens = 0, heads = 0, sequences = 0;
   int gpu = 0;
+  std::set<std::string> wanted;  ///< Temporaries that steps read.
+  std::set<std::string> placed;  ///< Those, and what steps write that they cannot leave out.
   std::map<std::string, TensorView> temporaries;
   std::vector<SequenceLaunch::Zero> zeros;
   std::size_t temporaryBytes = 0, stepBytes = 0;

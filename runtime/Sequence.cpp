@@ -1,5 +1,6 @@
 #include "runtime/Sequence.h"
 
+#include "compiler/cuda/Dot.h"
 #include "compiler/cuda/Segments.h"
 #include "compiler/cuda/Sum.h"
 #include "runtime/BindSequence.h"
@@ -10,7 +11,7 @@ struct PreparedSequence::Parts {
   KernelSequence sequence;
   int device;
   std::vector<std::unique_ptr<PreparedKernel>> kernels;
-  std::vector<std::unique_ptr<LoadedKernel>> sums;
+  std::vector<std::unique_ptr<LoadedKernel>> sums;  ///< Of the other steps.
 };
 
 PreparedSequence::PreparedSequence(Kernels& kernels, const KernelSequence& sequence, int device)
@@ -19,6 +20,10 @@ PreparedSequence::PreparedSequence(Kernels& kernels, const KernelSequence& seque
     if (const auto* kernel = std::get_if<KernelStep>(&step)) {
       parts->kernels.push_back(std::make_unique<PreparedKernel>(
           kernels, kernel->plan, kernel->source, kernel->signature, device));
+      continue;
+    }
+    if (const auto* dot = std::get_if<DotStep>(&step)) {
+      parts->sums.push_back(std::make_unique<LoadedKernel>(kernels, emitDot(dot->dtype), device));
       continue;
     }
     const auto& sum = std::get<SumStep>(step);
@@ -42,14 +47,21 @@ SequenceLaunch PreparedSequence::bind(const Call& call) const {
   auto kernel = parts->kernels.begin();
   auto sum = parts->sums.begin();
   for (const auto& step : parts->sequence.steps) {
+    const LoadedKernel* code = nullptr;
+    std::optional<LaunchPlan> plan;
     if (const auto* own = std::get_if<KernelStep>(&step)) {
       const PreparedKernel& prepared = **kernel++;
-      result.steps.push_back({&prepared.code(), bound.bind(*own, prepared.binder())});
+      code = &prepared.code();
+      plan = bound.bind(*own, prepared.binder());
     } else {
-      const LoadedKernel& code = **sum++;
-      if (auto plan = bound.bind(std::get<SumStep>(step)))
-        result.steps.push_back({&code, *plan});
+      code = (sum++)->get();
+      if (const auto* dot = std::get_if<DotStep>(&step))
+        plan = bound.bind(*dot);
+      else
+        plan = bound.bind(std::get<SumStep>(step));
     }
+    if (plan)
+      result.steps.push_back({code, *plan});
   }
   bound.finish(result);
   return result;

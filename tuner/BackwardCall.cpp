@@ -18,8 +18,8 @@ static constexpr std::string_view prefix = "d.";
 
 struct BackwardCall::Impl {
   Impl(const Plan& plan, const Plan& adjoint, const Signature& signature, const Shape& shape,
-       const HostCall& host, bool states, int device)
-      : shape(shape), dims(signature.dims), device(device) {
+       const HostCall& host, bool states, int device, const std::set<std::string>& fixed)
+      : shape(shape), dims(signature.dims), device(device), fixed(fixed) {
     scope.emplace(device);
     const Signature own = adjointSignature(plan, adjoint, signature);
     const std::int64_t sequences = host.sequences(shape);
@@ -80,8 +80,10 @@ struct BackwardCall::Impl {
       return write(operand, DType::f32, {shape.heads}, gradients, call.tensors);
     if (found != plan.operands.end() && found->kind == Kind::constant) {
       write(operand, DType::f32, {1}, gradients, call.tensors);
-      call.tensors.at(operand.name).shape.clear();
-      call.tensors.at(operand.name).strides.clear();
+      if (const auto made = call.tensors.find(operand.name); made != call.tensors.end()) {
+        made->second.shape.clear();
+        made->second.strides.clear();
+      }
       return;
     }
     if (const auto initial = host.initial.find(operand.name); initial != host.initial.end())
@@ -125,6 +127,8 @@ struct BackwardCall::Impl {
 
   void write(const Operand& operand, DType dtype, std::vector<std::int64_t> leading,
              std::vector<Region>& regions, Views& views) {
+    if (&regions == &gradients && fixed.count(operand.name.substr(prefix.size())))
+      return;
     Region region = make(operand, dtype, std::move(leading));
     region.written = true;
     place(std::move(region), regions, views);
@@ -158,6 +162,7 @@ struct BackwardCall::Impl {
   const Shape shape;
   const std::map<std::string, int> dims;
   const int device;
+  const std::set<std::string> fixed;
   std::vector<bool> ownedTokens;  ///< Empty: all belong to a sequence.
   std::vector<Region> inputs, gradients, states;
   Buffer starts, workspace;
@@ -166,8 +171,9 @@ struct BackwardCall::Impl {
 };
 
 BackwardCall::BackwardCall(const Plan& plan, const Plan& adjoint, const Signature& signature,
-                           const Shape& shape, const HostCall& host, bool states, int device)
-    : impl(std::make_shared<Impl>(plan, adjoint, signature, shape, host, states, device)) {}
+                           const Shape& shape, const HostCall& host, bool states, int device,
+                           const std::set<std::string>& fixed)
+    : impl(std::make_shared<Impl>(plan, adjoint, signature, shape, host, states, device, fixed)) {}
 
 const Call& BackwardCall::call() const { return impl->call; }
 

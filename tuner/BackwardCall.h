@@ -4,6 +4,8 @@
 #include "runtime/Sequence.h"
 #include "tuner/Workload.h"
 
+#include <set>
+
 namespace lathe {
 
 /// A backward call on the device, as compiler/cuda/Backward.h has it: owns its memory. What it
@@ -13,9 +15,11 @@ public:
   /// `signature` is that of the forward pass. `host` holds inputs and params, "d.o" of the outputs
   /// that the loss sends something back to, initial states, and among these "d.S" of the final
   /// states that it does; as `draw` makes of `adjoint`, whose other states are left out. With
-  /// `states`, the gradients of the initial states are asked for.
+  /// `states`, the gradients of the initial states are asked for; those of `fixed` inputs, params
+  /// and consts are not.
   BackwardCall(const Plan& plan, const Plan& adjoint, const Signature& signature,
-               const Shape& shape, const HostCall& host, bool states = true, int device = 0);
+               const Shape& shape, const HostCall& host, bool states = true, int device = 0,
+               const std::set<std::string>& fixed = {});
 
   const Call& call() const;
   /// Bound to a workspace of its own, with these constants instead of the spec's.

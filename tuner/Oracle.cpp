@@ -48,8 +48,8 @@ Oracle oracleOf(const CompiledVariant& variant) {
   };
 }
 
-Oracle adjointOracleOf(const CompiledVariant& variant) {
-  auto kept = std::make_shared<const reference::Program>(variant.gradient.program);
+Oracle oracleOf(const reference::Program& program) {
+  auto kept = std::make_shared<const reference::Program>(program);
   return [kept](const Plan& plan, const Signature& signature, const Shape& shape,
                 const HostCall& call) {
     return runSequences(plan, signature.dims, shape, call, [&](const HostCall& own) {
@@ -58,6 +58,10 @@ Oracle adjointOracleOf(const CompiledVariant& variant) {
       });
     });
   };
+}
+
+Oracle adjointOracleOf(const CompiledVariant& variant) {
+  return oracleOf(variant.gradient.program);
 }
 
 }  // namespace lathe

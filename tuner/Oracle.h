@@ -16,6 +16,9 @@ HostResult interpretCall(const CompiledVariant& variant, const std::map<std::str
 /// Holds a copy of the variant.
 Oracle oracleOf(const CompiledVariant& variant);
 
+/// Of a program that runs a token at a time, of which it holds a copy.
+Oracle oracleOf(const reference::Program& program);
+
 /// Of CompiledVariant::backward: the adjoint program, whose outputs are gradients.
 Oracle adjointOracleOf(const CompiledVariant& variant);
 

@@ -110,7 +110,8 @@ public:
   HostTensor state(int index) const {
     HostTensor tensor = make(plan.operands[index], {rows, shape.heads});
     DType dtype = signature.dtypes.at(index);
-    bool positive = plan.scan && plan.scan->normaliser == index;
+    bool positive =
+        plan.scan && (plan.scan->normaliser == index || plan.scan->oppositeNormaliser == index);
     fillNormal(tensor.data, randomOf(index),
                [&](double x) { return roundTo(dtype, positive ? std::fabs(x) : x); });
     return tensor;

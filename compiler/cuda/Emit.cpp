@@ -27,6 +27,18 @@ KernelSource emit(const Plan& plan, Family family, const Signature& signature, c
 
 namespace cuda {
 
+const char* decayName(const ScanForm& form) {
+  switch (form.decay) {
+  case DecayKind::none:
+    return "none";
+  case DecayKind::scalar:
+    return "scalar";
+  case DecayKind::vector:
+    return form.decaySide == Side::key ? "keys" : "values";
+  }
+  return "unknown";
+}
+
 void checkSignature(const Plan& plan, const Signature& signature) {
   if (!plan.noKernel.empty())
     throw std::invalid_argument("variant '" + plan.variant +

@@ -1,5 +1,5 @@
-// The form for sm_90a of a scan with a decay of every channel of K: what
-// templates/kernels/scan_sm90_channels.cuh needs beside what the form needs of every scan.
+// The form for sm_90a of a scan with a decay of every channel: what scan_sm90_channels.cuh and
+// scan_sm90_values.cuh of templates/kernels need beside what the form needs of every scan.
 //
 // Query, key, value and gate have a tile each in a stage. Those that are no inputs of the right
 // type are made by the row program: in the place of an input that nobody else takes the place of,
@@ -29,10 +29,11 @@ Product HopperScanEmitter::channelProduct(int index, bool ofKey, DType dtype) {
 
 /// Gives every input that is loaded its tile.
 void HopperScanEmitter::placeChannelInputs() {
-  const int panel = hopperChunk * panelColumns * 2, keyTile = panel * keyPanels,
-            valueTile = panel * (tile.blockV / panelColumns);
-  const std::pair<Product*, int> roles[] = {
-      {&query, 0}, {&key, keyTile}, {&value, 2 * keyTile}, {&gate, 2 * keyTile + valueTile}};
+  const std::pair<Product*, int> roles[] = {{&query, 0},
+                                            {&key, keyTile()},
+                                            {&value, 2 * keyTile()},
+                                            {&gate, 2 * keyTile() + valueTile()}};
+  auto isOfKey = [&](const Product* role) { return role == &gate ? ofKeys : role != &value; };
   for (auto [role, offset] : roles)
     if (role->operand >= 0)
       placed[role->operand] = offset;
@@ -43,14 +44,14 @@ void HopperScanEmitter::placeChannelInputs() {
       const Node& node = plan.nodes[index];
       if (role->operand < 0 && node.kind == Node::Kind::operand &&
           plan.operands[node.operand].kind == Operand::Kind::input &&
-          node.dims == std::vector<std::string>{role == &value ? axes.value : axes.key} &&
+          node.dims == std::vector<std::string>{isOfKey(role) ? axes.key : axes.value} &&
           bytes(signature.dtypes[node.operand]) == 2 && !placed.count(node.operand)) {
         role->operand = node.operand;
         placed[node.operand] = offset;
       }
     }
   }
-  const int stage = 3 * keyTile + valueTile;
+  const int stage = 2 * keyTile() + valueTile() + gateTile();
   for (int operand : program.vectorInputs()) {
     const Operand& input = plan.operands[operand];
     if (!axes.isKey(input.dims) && !axes.isValue(input.dims))
@@ -60,7 +61,7 @@ void HopperScanEmitter::placeChannelInputs() {
       continue;
     placed[operand] = stage + extraBytes;
     extraBytes +=
-        (axes.isKey(input.dims) ? keyTile : valueTile) * bytes(signature.dtypes[operand]) / 2;
+        (axes.isKey(input.dims) ? keyTile() : valueTile()) * bytes(signature.dtypes[operand]) / 2;
   }
   if (int(placed.size()) > mostInputs)
     refuse("the form for sm_90a with a decay of every channel takes at most " +
@@ -72,7 +73,7 @@ void HopperScanEmitter::mapChannels() {
   if (decay.kind == Node::Kind::operand && signature.dtypes[decay.operand] != DType::f32)
     gateType = signature.dtypes[decay.operand];
   // A gate that is an input stays what it is, before a key that is made of it takes its place.
-  gate = channelProduct(form.logDecay, true, gateType);
+  gate = channelProduct(form.logDecay, ofKeys, gateType);
   // Scalars of the token stay out of the queries, as they can join the reads.
   std::vector<int> factors;
   int plain = form.query;
@@ -103,8 +104,6 @@ void HopperScanEmitter::mapChannels() {
     return "PanelRow<" + type + ", kChunk>{shared + stage * kStageBytes + " +
            std::to_string(placed.at(operand)) + ", token}";
   };
-  const int keyTile = hopperChunk * panelColumns * 2 * keyPanels,
-            valueTile = hopperChunk * tile.blockV * 2;
   auto store = [&](const Product& role, bool ofKey, int offset, DType dtype) {
     if (role.map < 0)
       return;
@@ -117,9 +116,9 @@ void HopperScanEmitter::mapChannels() {
                         cudaType(dtype), length, length, program.firstElement(dims));
   };
   store(query, true, 0, signature.compute);
-  store(key, true, keyTile, signature.compute);
-  store(value, false, 2 * keyTile, signature.compute);
-  store(gate, true, 2 * keyTile + valueTile, gateType);
+  store(key, true, keyTile(), signature.compute);
+  store(value, false, 2 * keyTile(), signature.compute);
+  store(gate, ofKeys, 2 * keyTile() + valueTile(), gateType);
   keepScalars();
   placeChannelInputs();
   for (int index :
@@ -129,16 +128,37 @@ void HopperScanEmitter::mapChannels() {
   for (auto [operand, offset] : placed)
     if (signature.dtypes[operand] != DType::f32)
       kernel.copies.push_back({tensorIndex(kernel.tensors, operand), panelColumns, hopperChunk});
+  if (ofKeys)
+    return;
+  outputMap = int(kernel.copies.size());
+  kernel.copies.push_back({tensorIndex(kernel.tensors, output), panelColumns, hopperChunk});
 }
 
 void HopperScanEmitter::layOutChannels(SharedLayout& room) {
   const std::size_t channels = std::size_t(keyPanels) * panelColumns;
   constexpr std::size_t factorBytes = 20;  // WideChunks::Factors
   constexpr int outputRow = 32;
+  if (!ofKeys) {
+    outputOffset = room.take(std::size_t(valueTile()));
+    return;
+  }
   outputOffset = room.take(std::size_t(tile.blockV / 16) * outputTokens * outputRow);
   factorOffset = room.take(parts * (channels / 2) * factorBytes);
   partOffset = room.take(parts * channels * (sizeof(float) + 2));
   decayOffset = room.take(5 * channels * sizeof(float) + std::size_t(2) * keyPanels * sizeof(int));
+}
+
+std::vector<std::string> HopperScanEmitter::channelTemplates() const {
+  std::vector<std::string> files = {"templates/device/packed.cuh",
+                                    "templates/kernels/input_tiles.cuh"};
+  const std::vector<std::string> own =
+      ofKeys ? std::vector<std::string>{"channel_tiles", "scan_sm90_sums", "scan_sm90_wide",
+                                        "scan_sm90_sweep", "scan_sm90_channels"}
+             : std::vector<std::string>{"scan_sm90_scores", "scan_sm90_output", "scan_sm90_strong",
+                                        "scan_sm90_values"};
+  for (const std::string& file : own)
+    files.push_back("templates/kernels/" + file + ".cuh");
+  return files;
 }
 
 void HopperScanEmitter::writeChannelInputs(Text& text) const {
@@ -164,13 +184,21 @@ void HopperScanEmitter::writeChannelConstants(Text& text) const {
   auto flag = [&](const char* name, bool set) {
     text.line("  static constexpr bool ", name, " = ", set ? "true" : "false", ";");
   };
-  // Up to five warpgroups: one copies, one decays each panel, one or two hold the state.
   const int groups = tile.blockV / panelColumns;
-  const bool five = keyPanels + groups == 4, narrow = groups == 1 && !five;
+  if (ofKeys) {
+    // Up to five warpgroups: one copies, one decays each panel, one or two hold the state.
+    const bool five = keyPanels + groups == 4, narrow = groups == 1 && !five;
+    constant("kLoadRegisters", narrow ? 48 : 32);
+    constant("kScoreRegisters", five ? 80 : narrow ? 128 : 120);
+    constant("kStateRegisters", groups == 1 ? 208 : five ? 144 : 176);
+  } else {
+    const bool maps = program.hasRowProgram();
+    constant("kLoadRegisters", groups == 1 ? 56 : maps ? 32 : 40);
+    constant("kScoreRegisters", groups == 1 ? 128 : maps ? 80 : 88);
+    constant("kStateRegisters", groups == 1 ? 240 : maps ? 200 : 192);
+  }
   constant("kOutputTokens", outputTokens);
-  constant("kLoadRegisters", narrow ? 48 : 32);
-  constant("kScoreRegisters", five ? 80 : narrow ? 128 : 120);
-  constant("kStateRegisters", groups == 1 ? 208 : five ? 144 : 176);
+  constant("kMapGroups", ofKeys ? keyPanels : 1);
   constant("kGateOffset", gateOffset);
   constant("kPartOffset", partOffset);
   constant("kDecayOffset", decayOffset);

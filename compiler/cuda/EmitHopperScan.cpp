@@ -17,15 +17,14 @@ HopperScanEmitter::HopperScanEmitter(const Plan& plan, const Signature& signatur
       heads(tile.blockV == 2 * panelColumns && signature.dims.at(form.valueDim) == panelColumns
                 ? 2
                 : 1),
-      channels(form.decay == DecayKind::vector), together(tile.chunk > hopperChunk ? 2 : 1),
+      channels(form.decay == DecayKind::vector), ofKeys(channels && form.decaySide == Side::key),
+      together(tile.chunk > hopperChunk ? 2 : 1),
       keyPanels((signature.dims.at(form.keyDim) + panelColumns - 1) / panelColumns) {
   kernel.entry = entryName(plan, Family::scan);
   kernel.arch = name(Form::sm90a);
   kernel.tensors = tensorSlots(plan);
   kernel.constants = constantOperands(plan);
-  states = {form.state};
-  if (form.normaliser >= 0)
-    states.push_back(form.normaliser);
+  states = form.states();
 }
 
 void HopperScanEmitter::check() const {
@@ -37,8 +36,14 @@ void HopperScanEmitter::check() const {
     refuse("block must be 64 in the form for sm_90a");
   if (tile.chunk != hopperChunk && tile.chunk != 2 * hopperChunk)
     refuse("chunk must be 64 or 128 in the form for sm_90a");
+  if (together > 1 && form.isSum())
+    refuse("chunk must be 64 in the form for sm_90a of a sum over all tokens");
+  if (heads > 1 && form.isSum())
+    refuse("a block of two heads takes no sum over all tokens");
   if (together > 1 && channels)
     refuse("chunk must be 64 in the form for sm_90a with a decay of every channel");
+  if (together > 1 && form.reverse)
+    refuse("chunk must be 64 in the form for sm_90a of a state in reverse");
   if (together > 1 && dim(axes.key) > 2 * panelColumns)
     refuse("chunk must be 64 in the form for sm_90a where " + axes.key + " is over 128");
   if (tile.blockV != panelColumns && tile.blockV != 2 * panelColumns)
@@ -140,17 +145,25 @@ void HopperScanEmitter::mapRows() {
       continue;
     if (heads > 1)
       refuse("a block of two heads takes queries, keys and values as they are");
-    const std::vector<std::string> dims = {product == &value ? axes.value : axes.key};
-    int length = program.rowElements(dims);
-    program.storeVector(product->map, dims, tileOf(*product), cudaType(signature.compute), length,
-                        length, program.firstElement(dims));
+    storeRows(*product);
   }
 }
 
+void HopperScanEmitter::storeRows(const Product& product) {
+  if (product.map < 0)
+    return;
+  const std::vector<std::string> dims = {&product == &value ? axes.value : axes.key};
+  int length = program.rowElements(dims);
+  program.storeVector(product.map, dims, tileOf(product), cudaType(signature.compute), length,
+                      length, program.firstElement(dims));
+}
+
 std::set<int> HopperScanEmitter::finishNodes() const {
-  return analysis.closure({plan.operands[output].value}, [&](int n) {
-    return n == form.read || n == form.normaliserRead || factor(n);
-  });
+  std::vector<int> roots = {plan.operands[output].value};
+  for (int sum : sums)
+    for (int term : termsOf(sum))
+      roots.push_back(term);
+  return analysis.closure(roots, [&](int n) { return form.reads(n) || factor(n); });
 }
 
 /// Whether the node is the values as they lie in shared memory.
@@ -183,20 +196,23 @@ void HopperScanEmitter::takeGate(int node) {
 void HopperScanEmitter::keepScalars() {
   for (int i = 0; i < int(plan.operands.size()); ++i)
     if (plan.operands[i].kind == Operand::Kind::output) {
+      if (plan.operands[i].dims.empty()) {
+        sums.push_back(i);
+        continue;
+      }
       if (output >= 0)
-        refuse("the form for sm_90a writes one output");
+        refuse("the form for sm_90a writes one output of rows");
       output = i;
     }
+  checkSums();
   if (!axes.isValue(plan.operands[output].dims) || signature.dtypes[output] == DType::f32)
     refuse("in the form for sm_90a the output is over " + axes.value + ", in bf16 or f16");
   for (int index : finishNodes()) {
     const Node& node = plan.nodes[index];
-    if (index == form.read)
+    if (form.reads(index))
       continue;
     if (factor(index))
       program.keepScalar(index);
-    else if (index == form.normaliserRead)
-      continue;
     else if (node.kind == Node::Kind::operand && !isValue(index))
       takeGate(index);
     else if (node.kind != Node::Kind::operand && node.kind != Node::Kind::map)
@@ -242,19 +258,25 @@ void HopperScanEmitter::writeConstants(Text& text) const {
   constant("kSlots", program.slotCount());
   constant("kRowLanes", program.rowLanes);
   constant("kBarrierOffset", barrierOffset);
+  constant("kOutputMap", outputMap);
   constant("kNormaliserOffset", normaliserOffset);
+  constant("kSums", sums.size());
+  constant("kSumOffset", sumOffset);
   if (channels)
     writeChannelConstants(text);
   else
     writeRegisters(text);
-  static const char* decays[] = {"none", "scalar", "vector"};
-  text.line("  static constexpr Decay kDecay = Decay::", decays[int(form.decay)], ";");
+  text.line("  static constexpr Decay kDecay = Decay::", decayName(form), ";");
   auto flag = [&](const char* name, bool set) {
     text.line("  static constexpr bool ", name, " = ", set ? "true" : "false", ";");
   };
   flag("kKeyFactor", !key.factors.empty() || !value.factors.empty());
+  flag("kRowFactor", hasRowFactor());
+  flag("kReverse", form.reverse);
   flag("kRowProgram", program.hasRowProgram());
   flag("kNormaliser", form.normaliser >= 0);
+  flag("kSum", form.isSum());
+  constant("kOpposite", form.normaliser >= 0 ? 2 : 1);
   flag("kValuesInOutput", valuesInOutput());
   flag("kOutputGate", outputGate >= 0);
   constant("kOutputGateOffset", gateOffset);
@@ -268,6 +290,8 @@ void HopperScanEmitter::writeFactors(Text& text) const {
   function("logDecay", form.decay == DecayKind::scalar ? program.scalarExpression(form.logDecay)
                                                        : std::string("0.0f"));
   function("keyFactor", "1.0f" + times(key.factors) + times(value.factors));
+  if (hasRowFactor())
+    function("rowFactor", "1.0f" + times(query.factors));
 }
 
 void HopperScanEmitter::writeOperands(Text& text) const {
@@ -276,28 +300,6 @@ void HopperScanEmitter::writeOperands(Text& text) const {
   text.line("    return args.tensors[operand == 0 ? ", kernel.copies[0].tensor,
             " : operand == 1 ? ", kernel.copies[1].tensor, " : operand == 2 ? ",
             kernel.copies[2].tensor, " : ", kernel.copies.back().tensor, "];");
-  text.line("  }");
-}
-
-void HopperScanEmitter::writeFinish(Text& text) const {
-  text.line(
-      "  static __device__ __forceinline__ float finish(const Args& args, const float* slots, "
-      "float value, float read, float normaliser, float gate = 0.0f) {");
-  auto argument = [&](int node) {
-    return factor(node) ? program.scalarExpression(node) : "n" + std::to_string(node);
-  };
-  for (int index : finishNodes()) {
-    const Node& node = plan.nodes[index];
-    if (factor(index))
-      continue;
-    text.line("    float n", index, " = ",
-              index == form.read                 ? "read" + times(query.factors)
-              : index == form.normaliserRead     ? "normaliser" + times(query.factors)
-              : node.kind == Node::Kind::operand ? isValue(index) ? "value" : "gate"
-                                                 : mapCode(node, argument),
-              ";");
-  }
-  text.line("    return ", argument(plan.operands[output].value), ";");
   text.line("  }");
 }
 
@@ -325,16 +327,18 @@ KernelSource HopperScanEmitter::emit() {
   if (channels)
     writeChannelInputs(variant);
   writeNumberedTypes(variant, "StateType", signature, states);
-  writeNumberedTypes(variant, "OutputType", signature, {output});
+  std::vector<int> outputs = {output};
+  outputs.insert(outputs.end(), sums.begin(), sums.end());
+  writeNumberedTypes(variant, "OutputType", signature, outputs);
   variant.line("struct Variant {");
   writeConstants(variant);
-  program.write(variant);
+  writeProgram(variant);
   if (!channels) {
     writeFactors(variant);
     writeOperands(variant);
   }
   writeStateAccess(variant, kernel.tensors, states, plan.operands[form.state].dims[0] == axes.key);
-  writeOutputAccess(variant, kernel.tensors, {output});
+  writeOutputAccess(variant, kernel.tensors, outputs);
   writeFinish(variant);
   variant.line("};");
   std::vector<std::string> templates = {"templates/device/barrier.cuh",
@@ -350,14 +354,22 @@ KernelSource HopperScanEmitter::emit() {
       "templates/kernels/scan_sm90_state.cuh", "templates/kernels/scan_sm90_scores.cuh"};
   own.push_back(together > 1 ? "templates/kernels/scan_sm90_double.cuh"
                              : "templates/kernels/scan_sm90_walk.cuh");
+  if (!sums.empty())
+    own.push_back("templates/kernels/scan_sm90_rows.cuh");
   if (channels)
-    own = {"templates/device/packed.cuh",           "templates/kernels/channel_tiles.cuh",
-           "templates/kernels/scan_sm90_sums.cuh",  "templates/kernels/scan_sm90_wide.cuh",
-           "templates/kernels/scan_sm90_sweep.cuh", "templates/kernels/scan_sm90_channels.cuh"};
+    own = channelTemplates();
+  if (form.isSum()) {
+    own.push_back("templates/kernels/sum_initial.cuh");
+    own.push_back("templates/kernels/scan_sm90_sum.cuh");
+  }
   templates.insert(templates.end(), own.begin(), own.end());
   kernel.text = assemble(plan, kernel, templates, variant,
-                         std::string("lathe::Hopper") + (channels ? "Channel" : "") +
-                             "Scan<lathe::Variant>{args, lathe::alignShared<1024>(shared)}.run();",
+                         std::string("lathe::Hopper") +
+                             (ofKeys         ? "ChannelScan"
+                              : channels     ? "ValueScan"
+                              : form.isSum() ? "Sum"
+                                             : "Scan") +
+                             "<lathe::Variant>{args, lathe::alignShared<1024>(shared)}.run();",
                          1);
   return kernel;
 }

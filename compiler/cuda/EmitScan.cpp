@@ -6,7 +6,6 @@
 namespace lathe::cuda {
 
 void ScanEmitter::writeConstants(Text& text) const {
-  static const char* decays[] = {"none", "scalar", "vector"};
   auto constant = [&](const char* name, auto value) {
     text.line("  static constexpr int ", name, " = ", value, ";");
   };
@@ -15,7 +14,7 @@ void ScanEmitter::writeConstants(Text& text) const {
   constant("kK", dim(axes.key));
   constant("kPaddedK", paddedK);
   constant("kPitchK", pitch(true, signature.compute));
-  constant("kPitchGate", pitch(true, gate.dtype));
+  constant("kPitchGate", pitch(gate.ofKey, gate.dtype));
   constant("kV", dim(axes.value));
   constant("kBlockV", tile.blockV);
   constant("kPitchV", pitch(false, signature.compute));
@@ -31,14 +30,17 @@ void ScanEmitter::writeConstants(Text& text) const {
   constant("kSlotOffset", slotOffset);
   constant("kCumulativeOffset", cumulativeOffset);
   constant("kTotalOffset", totalOffset);
+  constant("kOwnOffset", ownOffset);
   constant("kNormaliserOffset", normaliserOffset);
   constant("kOutputs", outputs.size());
   constant("kGateSlot", form.decay == DecayKind::scalar ? program.slot(form.logDecay) : 0);
   constant("kNormaliserLength",
            form.normaliser >= 0 ? (paddedK + 2 * tile.blockV - 1) / (2 * tile.blockV) : 1);
-  text.line("  static constexpr Decay kDecay = Decay::", decays[int(form.decay)], ";");
+  text.line("  static constexpr Decay kDecay = Decay::", decayName(form), ";");
+  constant("kOpposite", form.normaliser >= 0 ? 2 : 1);
   text.line("  static constexpr bool kNormaliser = ", form.normaliser >= 0 ? "true" : "false", ";");
   text.line("  static constexpr bool kReadsBefore = ", form.readsBefore ? "true" : "false", ";");
+  text.line("  static constexpr bool kReverse = ", form.reverse ? "true" : "false", ";");
   text.line("  static constexpr bool kRowProgram = ", program.hasRowProgram() ? "true" : "false",
             ";");
 }
@@ -113,6 +115,8 @@ void ScanEmitter::writeFinish(Text& text) const {
       std::string name = "n" + std::to_string(index);
       if (index == form.read) {
         text.line("      float ", name, " = read;");
+      } else if (form.readsOpposite(index)) {
+        text.line("      float ", name, " = 0.0f;");
       } else if (index == form.normaliserRead) {
         text.line("      float ", name, " = 0.0f;");
         text.line("#pragma unroll");
@@ -146,8 +150,10 @@ KernelSource ScanEmitter::emit() {
   check();
   kernel.threads = tile.blockV * 2;
   kernel.tilesPerHead = (dim(axes.value) + tile.blockV - 1) / tile.blockV;
-  if (form.normaliser >= 0 && kernel.tilesPerHead > 1)
-    kernel.sharedStates.push_back(form.normaliser);
+  if (kernel.tilesPerHead > 1)
+    for (int state : {form.normaliser, form.oppositeNormaliser})
+      if (state >= 0)
+        kernel.sharedStates.push_back(state);
   assignRoles();
   layOut();
   kernel.sharedBytes = rest.size();
@@ -164,10 +170,16 @@ KernelSource ScanEmitter::emit() {
   writeOutputAccess(variant, kernel.tensors, outputs);
   writeFinish(variant);
   variant.line("};");
-  kernel.text = assemble(plan, kernel,
-                         {"templates/kernels/decay.cuh", "templates/kernels/scan_scores.cuh",
-                          "templates/kernels/scan.cuh"},
-                         variant, "lathe::Scan<lathe::Variant>{args, shared}.run();", 1);
+  std::vector<std::string> templates = {"templates/kernels/decay.cuh",
+                                        "templates/kernels/scan_scores.cuh",
+                                        "templates/kernels/scan.cuh"};
+  if (form.isSum())
+    templates.insert(templates.end(),
+                     {"templates/kernels/sum_initial.cuh", "templates/kernels/scan_sum.cuh"});
+  kernel.text = assemble(plan, kernel, templates, variant,
+                         std::string("lathe::") + (form.isSum() ? "Sum" : "Scan") +
+                             "<lathe::Variant>{args, shared}.run();",
+                         1);
   return kernel;
 }
 

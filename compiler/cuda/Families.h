@@ -16,6 +16,12 @@ KernelSource emitGeneral(const Plan& plan, Family family, const Signature& signa
 KernelSource emitTokens(const Plan& plan, Family family, const Signature& signature,
                         const Tile& tile);
 
+/// All tokens of a program without vectors, whose states are sums from the last token to the first:
+/// one that others read, and totals. Of the first the initial value counts, and the final one is
+/// read rather than written: it says what the sum must come to. Throws std::invalid_argument for
+/// others.
+KernelSource emitScalars(const Plan& plan, const Signature& signature);
+
 /// Its tiles for a device with so much shared memory a block, and the numbers of states that a
 /// thread holds.
 std::vector<Tile> generalTiles(const Plan& plan, Family family, const Signature& signature,
@@ -29,6 +35,9 @@ struct TokenAxes {
   std::string refusal;
 };
 TokenAxes tokenAxes(const Plan& plan, const Analysis& analysis);
+
+/// What templates/kernels/decay.cuh calls the decay of a scan.
+const char* decayName(const ScanForm& form);
 
 /// Throws std::invalid_argument unless the signature has every dimension (1 to 256) and one dtype
 /// for each operand.

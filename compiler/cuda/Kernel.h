@@ -88,6 +88,9 @@ struct Segmenting {
   int chunk = 0;              ///< Tokens, of which a segment has whole numbers; 0: no segments.
   int most = 0;               ///< Tile::segments
   std::size_t roomBytes = 0;  ///< What one block has in the workspace.
+  /// Whether all of a sequence is swept before any of it is walked: one block does both, or so many
+  /// sweep and as many others walk.
+  bool isSum = false;
 };
 
 /// How a kernel computes again what a walk over a sequence leaves to the next, a span at a time.

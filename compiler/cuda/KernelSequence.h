@@ -24,8 +24,8 @@ struct Temporary {
   DType dtype = DType::f32;
 };
 
-/// One kernel. It takes the tensors of its plan as any kernel does, by the names of Binder::Slot:
-/// "q", "initial S", "final S".
+/// One kernel, left out where nothing that it writes is wanted. It takes the tensors of its plan as
+/// any kernel does, by the names of Binder::Slot: "q", "initial S", "final S".
 struct KernelStep {
   Plan plan;
   Signature signature;
@@ -33,6 +33,11 @@ struct KernelStep {
   /// What stands at a name of the step, where that is not the same name: a tensor of the call or a
   /// temporary, each as "q", "initial S" or "final S"; empty: nothing, of a state.
   std::map<std::string, std::string> names = {};
+  /// Of steps that write the same, one may write more, `beside`: it runs where any of that is
+  /// wanted, those that are `without` it where none is.
+  std::vector<std::string> beside = {}, without = {};
+  /// Final states that it reads rather than writes.
+  std::vector<std::string> reads = {};
 };
 
 /// Sums a temporary in fp32 in one fixed order, into a tensor of the call. Left out where the call
@@ -48,12 +53,21 @@ struct SumStep {
   Over over;
 };
 
+/// The sum over its own two axes of a temporary times a tensor of the call, both states: a
+/// temporary without axes of its own. Left out where the call does not pass that tensor: the
+/// temporary is then absent to who reads it.
+struct DotStep {
+  std::string from, with, to;
+  DType dtype = DType::f32;  ///< Of `with`.
+};
+
 /// A call passes the tensors that are named by steps and are no temporaries.
 struct KernelSequence {
   std::string variant;
   std::map<std::string, int> dims;  ///< Of temporaries, among others.
   std::vector<Temporary> temporaries = {};
-  std::vector<std::variant<KernelStep, SumStep>> steps = {};  ///< In the order in which they run.
+  std::vector<std::variant<KernelStep, SumStep, DotStep>> steps =
+      {};  ///< In the order in which they run.
 };
 
 }  // namespace lathe

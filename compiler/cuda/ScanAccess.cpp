@@ -16,11 +16,14 @@ void writeStateAccess(Text& text, const std::vector<KernelSource::Slot>& slots,
   using Role = KernelSource::Slot::Role;
   text.line("  template <int I> using State = typename StateType<I>::Type;");
   auto pointer = [&](const char* name, Role role) {
-    int first = tensorIndex(slots, states[0], role);
-    int second = states.size() > 1 ? tensorIndex(slots, states[1], role) : first;
+    std::string place;
+    for (std::size_t i = 0; i < states.size(); ++i)
+      place += (i + 1 < states.size() ? "I == " + std::to_string(i) + " ? " : std::string()) +
+               std::to_string(tensorIndex(slots, states[i], role)) +
+               (i + 1 < states.size() ? " : " : "");
     text.line("  template <int I> static __device__ __forceinline__ StateView<State<I>> ", name,
               "(const Args& args, const Sequence& sequence, int head) {");
-    text.line("    const Tensor& tensor = args.tensors[I == 0 ? ", first, " : ", second, "];");
+    text.line("    const Tensor& tensor = args.tensors[", place, "];");
     text.line("    State<I>* data = tensor.stateAt<State<I>>(sequence, head);");
     text.line("    return {data, ",
               keyFirst ? "tensor.token, tensor.inner" : "tensor.inner, tensor.token", "};");

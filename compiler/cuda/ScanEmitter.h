@@ -48,13 +48,14 @@ private:
   KernelSource kernel;
   Program program;
   int paddedK;
-  bool channelGate;
+  bool channelGate;  ///< Every channel of one side has its own decay.
+  bool gateOfKey;    ///< Of which.
   Role query, key, value, gate;
   std::map<int, int> staged;  ///< Offset in a stage of each loaded input.
   std::vector<int> outputs, states;
   SharedLayout stage, rest;
   int stageBytes = 0, scoreOffset = 0, slotOffset = 0, cumulativeOffset = 0, totalOffset = 0,
-      normaliserOffset = 0;
+      normaliserOffset = 0, ownOffset = 0;
 };
 
 }  // namespace lathe::cuda

@@ -15,16 +15,14 @@ ScanEmitter::ScanEmitter(const Plan& plan, const Signature& signature, const Til
           [this](int operand) { return tensorIndex(kernel.tensors, operand); },
           [this](int operand) { return constantIndex(kernel, operand); }),
       paddedK(roundUp(signature.dims.at(form.keyDim), 16)),
-      channelGate(form.decay == DecayKind::vector) {
+      channelGate(form.decay == DecayKind::vector), gateOfKey(form.decaySide == Side::key) {
   kernel.entry = entryName(plan, Family::scan);
   kernel.tensors = tensorSlots(plan);
   kernel.constants = constantOperands(plan);
   for (int i = 0; i < int(plan.operands.size()); ++i)
     if (plan.operands[i].kind == Operand::Kind::output)
       outputs.push_back(i);
-  states = {form.state};
-  if (form.normaliser >= 0)
-    states.push_back(form.normaliser);
+  states = form.states();
 }
 
 void ScanEmitter::check() const {
@@ -67,7 +65,7 @@ std::string ScanEmitter::rowExpression(int operand) const {
 
 std::set<int> ScanEmitter::finishNodes(int output) const {
   auto stop = [&](int n) {
-    return n == form.read || n == form.normaliserRead || analysis.scalar(n) ||
+    return form.reads(n) || analysis.scalar(n) ||
            (plan.nodes[n].dims.empty() && !analysis.stateDependent(n));
   };
   return analysis.closure({plan.operands[output].value}, stop);
@@ -79,7 +77,7 @@ void ScanEmitter::assignRoles() {
   query = {form.query, true, signature.compute};
   key = {form.key, true, signature.compute};
   value = {form.value, false, signature.compute};
-  gate = {channelGate ? form.logDecay : -1, true, DType::f32};
+  gate = {channelGate ? form.logDecay : -1, gateOfKey, DType::f32};
   std::set<int> taken;
   std::vector<Role*> roles = {&query, &key, &value};
   if (channelGate)
@@ -93,7 +91,8 @@ void ScanEmitter::assignRoles() {
     bool identity = node.kind == Node::Kind::operand && !node.dims.empty() &&
                     plan.operands[node.operand].kind == Operand::Kind::input &&
                     (role == &gate || signature.dtypes[node.operand] == signature.compute);
-    bool changedLater = channelGate && role->ofKey && role != &gate;
+    // Queries and keys take their factors in place; gates become those of what is read.
+    bool changedLater = channelGate && role->ofKey == gateOfKey && (role != &gate || !gateOfKey);
     if (identity && !(taken.count(node.operand) && changedLater)) {
       role->source = node.operand;
       if (role == &gate)
@@ -177,8 +176,12 @@ void ScanEmitter::layOut() {
   cumulativeOffset =
       rest.take(form.decay == DecayKind::scalar ? sizeof(float) * 4 * tile.block : 0);
   totalOffset = rest.take(form.decay == DecayKind::none ? 0
-                          : channelGate                 ? sizeof(float) * tile.block / 16 * paddedK
-                                                        : sizeof(float) * tile.block / tile.chunk);
+                          : channelGate ? sizeof(float) * tile.block / 16 * padded(gateOfKey)
+                                        : sizeof(float) * tile.block / tile.chunk);
+  ownOffset =
+      rest.take(channelGate && !gateOfKey ? size_t(tile.block) * pitch(false, signature.compute) *
+                                                bytes(signature.compute)
+                                          : 0);
   normaliserOffset =
       rest.take(form.normaliser >= 0 ? sizeof(float) * tile.block * (tile.blockV / 16) : 0);
 

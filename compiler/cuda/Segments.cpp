@@ -16,12 +16,43 @@ double segmentedTime(std::int64_t heads, std::int64_t chunks, int segments, int 
   return double(waves) * ((1 + sweep) * double(longest) + joinStart + joinSegment * segments);
 }
 
+/// How many of a sequence's segments sweep, as many others walking, so that together they take
+/// least; 0: one block does both.
+static int sweepersFor(std::int64_t heads, std::int64_t chunks, std::int64_t limit,
+                       int multiprocessors) {
+  const auto waves = [&](std::int64_t blocks) {
+    return double((blocks + multiprocessors - 1) / multiprocessors);
+  };
+  int best = 0;
+  double least = waves(heads) * double(chunks);
+  constexpr int mostWaves = 4;
+  for (int each = 1; each <= mostWaves; ++each) {
+    const std::int64_t parts = std::min(limit, std::int64_t(each) * multiprocessors / heads);
+    if (parts <= best)
+      continue;
+    const double time = waves(heads * parts) * double((chunks + parts - 1) / parts) + joinStart +
+                        joinSegment * double(parts);
+    if (time < least) {
+      least = time;
+      best = int(parts);
+    }
+  }
+  return best;
+}
+
 int segmentsFor(const Segmenting& segmenting, std::int64_t heads, std::int64_t tokens,
                 int multiprocessors) {
   if (segmenting.chunk == 0 || heads == 0)
     return 1;
   std::int64_t chunks = (tokens + segmenting.chunk - 1) / segmenting.chunk;
   std::int64_t limit = std::min({std::int64_t(maxSegments), chunks, maxSegmentBlocks / heads});
+  if (segmenting.isSum) {
+    limit = std::min(limit, maxSegmentBlocks / heads / 2);
+    const int sweepers = segmenting.most == 1  ? 0
+                         : segmenting.most > 0 ? int(std::min<std::int64_t>(limit, segmenting.most))
+                                               : sweepersFor(heads, chunks, limit, multiprocessors);
+    return std::max(1, 2 * sweepers);
+  }
   if (segmenting.most > 0)
     return int(std::max<std::int64_t>(1, std::min<std::int64_t>(limit, segmenting.most)));
   constexpr int mostWaves = 4;

@@ -60,18 +60,22 @@ Occupancy occupancy(const KernelSource& kernel, int registers, const Device& dev
 Cost scanCost(const Plan& plan, const Signature& signature, const Tile& tile,
               const KernelSource& kernel, const Device& device, long long batchHeads) {
   constexpr double issue = 4.9, chunkStart = 190, barriers = 2470, channelBarriers = 4200,
-                   channelWork = 8800, exposedLoad = 1640;
+                   channelWork = 8800, exposedLoad = 1640,
+                   valueWork = 600;  // Reckoned: instructions of a channel of V at full rate.
   bool channels = plan.scan->decay == DecayKind::vector;
   int k = (signature.dims.at(plan.scan->keyDim) + 15) / 16, chunk = tile.chunk / 16,
       warps = tile.blockV / 16;
   int width = signature.compute == DType::f32 ? 2 : 1;
   double perWarp = 4.0 * k * chunk + chunk * (chunk + 1);
-  double scores = channels ? 0 : double(k) * chunk * (chunk + 1);
+  bool ofKeys = channels && plan.scan->decaySide == Side::key;
+  double scores = ofKeys ? 0 : double(k) * chunk * (chunk + 1);
   Cost cost;
   cost.registers = 8 * k + 8 * chunk + 72;
   Occupancy fit = occupancy(kernel, std::min(cost.registers, 255), device, batchHeads);
   double perChunk = chunkStart + fit.resident * width * (warps * perWarp + scores) * issue +
-                    (channels ? channelWork * (k / 8.0) / warps : 0);
+                    (!channels ? 0
+                     : ofKeys  ? channelWork * (k / 8.0) / warps
+                               : fit.resident * valueWork);
   int chunks = tile.block / tile.chunk;
   double perBlock = (channels ? channelBarriers : barriers) + chunks * perChunk +
                     (tile.stages == 1 ? exposedLoad / fit.resident : 0);

@@ -36,7 +36,10 @@ class Planner {
 public:
   explicit Planner(VariantOp variant) : variant(variant) {}
 
-  Plan run(bool isAdjoint) {
+  /// What of the scan family a plan is looked through for.
+  enum class Scans { none, whole, part };
+
+  Plan run(Scans scans) {
     plan.variant = variant.getSymName().str();
     for (StringAttr dim : variant.getDims().getAsRange<StringAttr>())
       plan.dims.push_back(dim.str());
@@ -49,8 +52,8 @@ public:
       add(op);
     for (UpdateOp update : variant.getBody().getOps<UpdateOp>())
       plan.operands[states.lookup(update.getName())].value = nodes.lookup(update.getValue());
-    if (!isAdjoint)
-      findScan();
+    if (scans != Scans::none)
+      findScan(scans == Scans::part);
     return std::move(plan);
   }
 
@@ -60,9 +63,9 @@ private:
     plan.remarks.back().text = text;
   }
 
-  void findScan() {
+  void findScan(bool isPart) {
     NoScan why;
-    plan.scan = findScanForm(plan, why);
+    plan.scan = findScanForm(plan, isPart, why);
     if (plan.scan)
       return;
     Operation* at = variant;
@@ -238,8 +241,10 @@ private:
 
 }  // namespace
 
-Plan planVariant(VariantOp variant) { return Planner(variant).run(false); }
+Plan planVariant(VariantOp variant) { return Planner(variant).run(Planner::Scans::whole); }
 
-Plan planAdjoint(VariantOp adjoint) { return Planner(adjoint).run(true); }
+Plan planAdjoint(VariantOp adjoint) { return Planner(adjoint).run(Planner::Scans::none); }
+
+Plan planPart(VariantOp part) { return Planner(part).run(Planner::Scans::part); }
 
 }  // namespace lathe

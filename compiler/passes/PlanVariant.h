@@ -14,6 +14,9 @@ Plan planVariant(VariantOp variant);
 /// The plan of an adjoint a token at a time (derive-gradient), for the sequential family.
 Plan planAdjoint(VariantOp adjoint);
 
+/// The plan of a part of the gradient of a scan (ScanGradient.h).
+Plan planPart(VariantOp part);
+
 /// Line and column of an operation in the spec; zeros where it has none.
 Remark placeOf(mlir::Location loc);
 

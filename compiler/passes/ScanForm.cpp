@@ -8,7 +8,8 @@ namespace {
 
 class ScanFinder {
 public:
-  explicit ScanFinder(Plan& plan) : plan(plan), fromState(plan.nodes.size(), false) {
+  ScanFinder(Plan& plan, bool isPart)
+      : plan(plan), isPart(isPart), fromState(plan.nodes.size(), false) {
     for (std::size_t at = 0; at < plan.nodes.size(); ++at) {
       const Node& node = plan.nodes[at];
       fromState[at] =
@@ -20,17 +21,20 @@ public:
   ScanForm run() {
     requireKinds();
     findStates();
-    const Recurrence& recurrence = recurrenceOf(form.state);
-    takeMatrix(recurrence);
+    const Recurrence recurrence = recurrenceOf(form.state);
     const Read read = readOf(form.state);
     form.query = read.query;
     form.read = read.node;
     form.readsBefore = read.before;
+    if (form.reverse && read.before)
+      refuse(form.state, " goes in reverse and is read before its update");
+    takeMatrix(recurrence);
     if (form.normaliser != -1)
       takeNormaliser(recurrence);
+    takeOpposite(recurrence);
     for (int at = 0; at < static_cast<int>(plan.operands.size()); ++at) {
       const Operand& operand = plan.operands[at];
-      if (operand.kind == Operand::Kind::output &&
+      if (operand.kind == Operand::Kind::output && !isSum(operand) &&
           operand.dims != std::vector<std::string>{form.valueDim})
         throw NoScan{at, "the output " + operand.name + " is not over " + form.valueDim};
     }
@@ -69,8 +73,13 @@ private:
       const Operand& operand = plan.operands[at];
       if (operand.kind != Operand::Kind::state)
         continue;
-      if (operand.reverse)
-        refuse(at, " goes in reverse");
+      if (operand.reverse && !isPart) {
+        int& slot = operand.dims.size() == 2 ? form.opposite : form.oppositeNormaliser;
+        if (slot != -1 || operand.dims.empty())
+          refuse(at, inReverse);
+        slot = at;
+        continue;
+      }
       if (operand.dims.size() == 2 && form.state == -1)
         form.state = at;
       else if (operand.dims.size() == 1 && form.normaliser == -1)
@@ -81,27 +90,55 @@ private:
                                                 "normaliser"
                                               : " is neither a matrix nor a vector");
     }
+    for (int own : {form.opposite, form.oppositeNormaliser})
+      if (own != -1 && form.state == -1)
+        refuse(own, inReverse);
     if (form.state == -1)
       throw NoScan{-1, "there is no state of two dimensions"};
-    for (const Node& node : plan.nodes)
-      if (node.kind == Node::Kind::state && node.operand == form.state) {
-        form.keyDim = node.dims[0];
-        form.valueDim = node.dims[1];
-      }
-    const Operand& state = stateNamed(form.state);
-    if (state.dims[0] != form.keyDim)
-      refuse(form.state, " is stored as [" + state.dims[0] + ", " + state.dims[1] +
-                             "]; the scan family takes [" + form.keyDim + ", " + form.valueDim +
-                             "], the dimension that is read over first");
-    if (form.normaliser != -1 && stateNamed(form.normaliser).dims[0] != form.keyDim)
-      refuse(form.normaliser, " is no normaliser: it is not over " + form.keyDim);
+    form.reverse = stateNamed(form.state).reverse;
+    if (form.reverse && form.normaliser != -1)
+      refuse(form.state, " goes in reverse and has a normaliser");
   }
 
-  const Recurrence& recurrenceOf(int state) const {
-    const int node = stateNamed(state).value;
+  /// Of a state in reverse, with the decays that come behind the read.
+  Recurrence recurrenceOf(int state) const {
+    int node = stateNamed(state).value;
+    std::vector<int> later;
+    while (form.reverse && isDecayed(node)) {
+      const std::vector<int>& args = plan.nodes[node].args;
+      const int factor = fromState[args[0]] ? 1 : 0;
+      later.push_back(plan.nodes[args[factor]].args[0]);
+      node = args[1 - factor];
+    }
     if (plan.nodes[node].kind != Node::Kind::affine)
       refuse(state, " has no normal form");
-    return plan.recurrences[plan.nodes[node].affine];
+    Recurrence recurrence = plan.recurrences[plan.nodes[node].affine];
+    if (form.reverse && !recurrence.logDecays.empty())
+      refuse(state, " goes in reverse and decays before it is read");
+    if (form.reverse)
+      recurrence.logDecays = later;
+    return recurrence;
+  }
+
+  /// exp(decay) times what is computed from a state.
+  bool isDecayed(int at) const {
+    const Node& node = plan.nodes[at];
+    if (node.kind != Node::Kind::map || node.op != Op::multiply)
+      return false;
+    const auto isExp = [&](int arg) {
+      return plan.nodes[arg].kind == Node::Kind::map && plan.nodes[arg].op == Op::exp &&
+             !fromState[arg];
+    };
+    return (isExp(node.args[0]) && fromState[node.args[1]]) ||
+           (isExp(node.args[1]) && fromState[node.args[0]]);
+  }
+
+  /// Whether an output is a sum over the columns, which only parts of a gradient put out: of a row,
+  /// or of the product of two.
+  bool isSum(const Operand& operand) const {
+    const Node& node = plan.nodes[operand.value];
+    const bool sums = node.kind == Node::Kind::sum || node.kind == Node::Kind::contract;
+    return isPart && operand.dims.empty() && sums && node.name == form.valueDim;
   }
 
   void requirePlain(int node, const std::string& what) const {
@@ -117,14 +154,25 @@ private:
                              " outer products a token; the scan family adds one");
     form.key = recurrence.outer[0].key;
     form.value = recurrence.outer[0].value;
+    if (recurrence.key != form.keyDim)
+      std::swap(form.key, form.value);
     requirePlain(form.key, "a key");
     requirePlain(form.value, "a value");
     for (int decay : recurrence.logDecays) {
       requirePlain(decay, "a decay");
-      if (!within(plan.nodes[decay].dims, form.keyDim))
-        refuse(form.state, " decays over " + plan.nodes[decay].dims[0] +
-                               "; the scan family takes decays per token or over " + form.keyDim);
+      takeSide(plan.nodes[decay].dims);
     }
+  }
+
+  void takeSide(const std::vector<std::string>& dims) {
+    if (dims.empty())
+      return;
+    const Side side = dims[0] == form.keyDim ? Side::key : Side::value;
+    if (form.decay == DecayKind::vector && side != form.decaySide)
+      refuse(form.state, " decays over " + form.keyDim + " and over " + form.valueDim +
+                             "; the scan family takes a decay over one of them");
+    form.decay = DecayKind::vector;
+    form.decaySide = side;
   }
 
   /// What is read leaves the scan column by column: nothing may sum over the columns again.
@@ -133,14 +181,25 @@ private:
       const Node& node = plan.nodes[at];
       const bool reduces = node.kind == Node::Kind::sum || node.kind == Node::Kind::max ||
                            node.kind == Node::Kind::contract;
-      if (reduces && fromState[at] && at != form.read && at != form.normaliserRead)
+      const bool isOutput =
+          std::any_of(plan.operands.begin(), plan.operands.end(), [&](const Operand& operand) {
+            return operand.kind == Operand::Kind::output && operand.value == at && isSum(operand);
+          });
+      if (reduces && fromState[at] && !form.reads(at) && !(isOutput && !isUsed(at)))
         refuse(form.state, " is read, and what is read is reduced over " + node.name +
                                "; the scan family applies elementwise maps to it");
     }
   }
 
-  /// The one contraction that reads a state, old or new.
-  Read readOf(int state) const {
+  bool isUsed(int at) const {
+    return std::any_of(plan.nodes.begin(), plan.nodes.end(), [&](const Node& node) {
+      return std::find(node.args.begin(), node.args.end(), at) != node.args.end();
+    });
+  }
+
+  /// The one contraction that reads a state, old or new; of the matrix it says which dimension is
+  /// the key's.
+  Read readOf(int state) {
     std::vector<Read> reads;
     for (int at = 0; at < static_cast<int>(plan.nodes.size()); ++at) {
       const Node& node = plan.nodes[at];
@@ -150,6 +209,8 @@ private:
         const bool after =
             read.kind == Node::Kind::affine && plan.recurrences[read.affine].state == state;
         if ((!before && !after) || (node.kind == Node::Kind::affine && before && i == 0))
+          continue;
+        if (form.reverse && after && isDecayed(at))
           continue;
         if (node.kind != Node::Kind::contract)
           refuse(state, " is read other than by a contraction");
@@ -165,6 +226,11 @@ private:
       refuse(state, " is read " + std::to_string(reads.size()) +
                         " times a token; the scan family reads it once");
     const Read read = reads[0];
+    if (state == form.state) {
+      const std::vector<std::string>& dims = stateNamed(state).dims;
+      form.keyDim = plan.nodes[read.node].name;
+      form.valueDim = dims[dims[0] == form.keyDim ? 1 : 0];
+    }
     if (plan.nodes[read.node].name != form.keyDim)
       refuse(state, " is read over " + plan.nodes[read.node].name + ", not over " + form.keyDim);
     if (fromState[read.query])
@@ -194,6 +260,36 @@ private:
     form.normaliserRead = read.node;
   }
 
+  /// The counterpart in reverse of a state: it takes what that takes, without decay, and the same
+  /// query reads what later tokens wrote.
+  void takeOpposite(int own, int opposite, const Recurrence& recurrence, int& read) {
+    if (own == -1)
+      refuse(opposite, inReverse);
+    const Recurrence& other = recurrenceOf(opposite);
+    const auto same = [](const Recurrence::Outer& a, const Recurrence::Outer& b) {
+      return a.key == b.key && a.value == b.value;
+    };
+    const Read found = readOf(opposite);
+    if (stateNamed(opposite).dims != stateNamed(own).dims || !recurrence.logDecays.empty() ||
+        !other.logDecays.empty() || !other.rank1.empty() || other.outer.size() != 1 ||
+        !same(other.outer[0], recurrence.outer[0]) || found.query != form.query || !found.before)
+      refuse(opposite, inReverse);
+    read = found.node;
+  }
+
+  /// Both directions without decay are one sum over all tokens.
+  void takeOpposite(const Recurrence& recurrence) {
+    if (form.opposite == -1 && form.oppositeNormaliser == -1)
+      return;
+    if (form.readsBefore || form.opposite == -1 ||
+        (form.normaliser == -1) != (form.oppositeNormaliser == -1))
+      refuse(std::max(form.opposite, form.oppositeNormaliser), inReverse);
+    takeOpposite(form.state, form.opposite, recurrence, form.oppositeRead);
+    if (form.normaliser != -1)
+      takeOpposite(form.normaliser, form.oppositeNormaliser, recurrenceOf(form.normaliser),
+                   form.oppositeNormaliserRead);
+  }
+
   void takeDecay(const Recurrence& recurrence) {
     for (int decay : recurrence.logDecays) {
       if (form.logDecay == -1) {
@@ -208,20 +304,23 @@ private:
       form.logDecay = static_cast<int>(plan.nodes.size());
       plan.nodes.push_back(std::move(sum));
     }
-    if (form.logDecay != -1)
-      form.decay = plan.nodes[form.logDecay].dims.empty() ? DecayKind::scalar : DecayKind::vector;
+    if (form.logDecay != -1 && form.decay == DecayKind::none)
+      form.decay = DecayKind::scalar;
   }
 
+  static constexpr const char* inReverse = " goes in reverse";
+
   Plan& plan;
+  const bool isPart;
   ScanForm form;
   std::vector<bool> fromState;
 };
 
 }  // namespace
 
-std::optional<ScanForm> findScanForm(Plan& plan, NoScan& why) {
+std::optional<ScanForm> findScanForm(Plan& plan, bool isPart, NoScan& why) {
   try {
-    return ScanFinder(plan).run();
+    return ScanFinder(plan, isPart).run();
   } catch (const NoScan& no) {
     why = no;
     return std::nullopt;

@@ -12,7 +12,8 @@ struct NoScan {
 };
 
 /// The scan form of a plan whose operands, nodes and recurrences are complete; none, and `why`,
-/// where there is none. A sum of several log-decays becomes a node at the end.
-std::optional<ScanForm> findScanForm(Plan& plan, NoScan& why);
+/// where there is none. A sum of several log-decays becomes a node at the end. A part of a gradient
+/// (ScanGradient.h) may put out sums over V as well.
+std::optional<ScanForm> findScanForm(Plan& plan, bool isPart, NoScan& why);
 
 }  // namespace lathe

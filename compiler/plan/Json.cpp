@@ -50,6 +50,8 @@ constexpr std::array<Named<DecayKind>, 3> decayKinds{{
     {DecayKind::vector, "vector"},
 }};
 
+constexpr std::array<Named<Side>, 2> sides{{{Side::key, "key"}, {Side::value, "value"}}};
+
 template <typename Enum, std::size_t N>
 const char* nameIn(const std::array<Named<Enum>, N>& table, Enum value) {
   for (const auto& row : table)
@@ -163,6 +165,10 @@ void check(const Plan& plan) {
   requireIndexOrNone(plan.scan->logDecay, nodes, "the log-decay of the scan");
   requireIndexOrNone(plan.scan->normaliser, operands, "the normaliser of the scan");
   requireIndexOrNone(plan.scan->normaliserRead, nodes, "the normaliser's read");
+  for (int state : {plan.scan->opposite, plan.scan->oppositeNormaliser})
+    requireIndexOrNone(state, operands, "a state of the scan in reverse");
+  for (int node : {plan.scan->oppositeRead, plan.scan->oppositeNormaliserRead})
+    requireIndexOrNone(node, nodes, "a read of the scan in reverse");
 }
 
 }  // namespace
@@ -262,6 +268,15 @@ static void to_json(json& out, const ScanForm& scan) {
          {"readsBefore", scan.readsBefore},
          {"normaliser", scan.normaliser},
          {"normaliserRead", scan.normaliserRead}};
+  if (scan.reverse)
+    out["reverse"] = true;
+  if (scan.decaySide != Side::key)
+    out["decaySide"] = nameIn(sides, scan.decaySide);
+  if (scan.isSum())
+    out.update({{"opposite", scan.opposite},
+                {"oppositeRead", scan.oppositeRead},
+                {"oppositeNormaliser", scan.oppositeNormaliser},
+                {"oppositeNormaliserRead", scan.oppositeNormaliserRead}});
 }
 
 static void from_json(const json& in, ScanForm& scan) {
@@ -275,8 +290,15 @@ static void from_json(const json& in, ScanForm& scan) {
   scan.decay = valueIn(decayKinds, in.at("decay"), "decay of the scan");
   in.at("read").get_to(scan.read);
   in.at("readsBefore").get_to(scan.readsBefore);
+  scan.reverse = in.value("reverse", false);
   in.at("normaliser").get_to(scan.normaliser);
   in.at("normaliserRead").get_to(scan.normaliserRead);
+  if (in.contains("decaySide"))
+    scan.decaySide = valueIn(sides, in.at("decaySide"), "side of the decay of the scan");
+  scan.opposite = in.value("opposite", -1);
+  scan.oppositeRead = in.value("oppositeRead", -1);
+  scan.oppositeNormaliser = in.value("oppositeNormaliser", -1);
+  scan.oppositeNormaliserRead = in.value("oppositeNormaliserRead", -1);
 }
 
 static void to_json(json& out, const DerivedDim& derived) {

@@ -12,6 +12,22 @@ Family Plan::family(long long tokens) const {
   return scan ? Family::scan : Family::sequential;
 }
 
+std::vector<int> ScanForm::states() const {
+  std::vector<int> found;
+  for (int each : {state, normaliser, opposite, oppositeNormaliser})
+    if (each >= 0)
+      found.push_back(each);
+  return found;
+}
+
+bool ScanForm::readsOpposite(int node) const {
+  return node >= 0 && (node == oppositeRead || node == oppositeNormaliserRead);
+}
+
+bool ScanForm::reads(int node) const {
+  return node >= 0 && (node == read || node == normaliserRead || readsOpposite(node));
+}
+
 const char* name(Op op) {
   switch (op) {
   case Op::add:

@@ -109,9 +109,11 @@ struct Recurrence {
 
 enum class Family { scan, step, sequential };
 enum class DecayKind { none, scalar, vector };
+/// The dimensions of a matrix state: the one that is read over, and the other.
+enum class Side { key, value };
 
 /// How the scan family reads the program: one matrix state [K,V] with diagonal decay, one outer
-/// product, one read.
+/// product, one read. Outputs are over V, or sums over it of rows or of products of two.
 struct ScanForm {
   std::string keyDim, valueDim;
   int state = -1;                                       ///< Operand.
@@ -121,6 +123,18 @@ struct ScanForm {
   bool readsBefore = false;  ///< The read sees the state before this token's update.
   int normaliser = -1;       ///< Operand of the state [K] with the same decay and key, or -1 ...
   int normaliserRead = -1;   ///< ... and the contract node that is query @ normaliser.
+  bool reverse = false;      ///< From the last token to the first, the decay behind the read.
+  Side decaySide = Side::key;  ///< Over which dimension a vector decay is.
+  /// Where every token reads the sum over all (`direction both` without decay): the state's and the
+  /// normaliser's counterparts in reverse, which hold the later tokens, and their reads; else -1.
+  int opposite = -1, oppositeRead = -1, oppositeNormaliser = -1, oppositeNormaliserRead = -1;
+
+  bool isSum() const { return opposite >= 0; }
+  /// The states, each with its normaliser behind it: those in reverse last.
+  std::vector<int> states() const;
+  /// Whether a node is one of the reads, and whether it is one of those in reverse.
+  bool reads(int node) const;
+  bool readsOpposite(int node) const;
 };
 
 /// A dimension whose size follows from that of another, n: `taylor2` gives 1 + n + n * n.

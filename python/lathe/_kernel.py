@@ -86,6 +86,7 @@ class Binding:
             for layout in self._layouts
         ]
         self._free: list[_Frame] = []  # frames that no thread uses now
+        self._workspace_bytes: int | None = None  # follows from the layouts: asked for once
 
     def launch(
         self,
@@ -107,20 +108,26 @@ class Binding:
         if cu_seqlens:
             words[frame.sequences] = cu_seqlens
         frame.call.threads = threads
-        library = _abi.library()
         owner = None
         if workspace is not None:
-            size = ctypes.c_size_t()
-            _abi.check(
-                library.lathe_workspace(self.kernel.handle, frame.address, ctypes.byref(size))
-            )
-            pointer, owner = workspace(size.value) if size.value else (0, None)
-            frame.call.workspace, frame.call.workspace_bytes = pointer, size.value
-        status = library.lathe_launch(self.kernel.handle, frame.address, stream)
+            size = self._workspace_bytes
+            if size is None:
+                size = self._workspace_bytes = self._ask(frame)
+            pointer, owner = workspace(size) if size else (0, None)
+            frame.call.workspace, frame.call.workspace_bytes = pointer, size
+        status = _abi.library().lathe_launch(self.kernel.handle, frame.address, stream)
         if status:
             raise _abi.error_of(status)
         self._free.append(frame)
         del owner  # until here: on a GPU, whoever made it keeps it until the stream is done with it
+
+    def _ask(self, frame: _Frame) -> int:
+        """The bytes of workspace that a launch needs (lathe_workspace)."""
+        size = ctypes.c_size_t()
+        _abi.check(
+            _abi.library().lathe_workspace(self.kernel.handle, frame.address, ctypes.byref(size))
+        )
+        return size.value
 
 
 class _Frame:

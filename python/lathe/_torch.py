@@ -74,12 +74,26 @@ class Operators:
             for key in ("CPU", "CUDA"):
                 _LIBRARY.impl(defined, kernel, key)
             torch.library.register_fake(f"lathe::{defined}", fake, lib=_LIBRARY)
-        torch.library.register_autograd(
-            self.name, self.autograd, setup_context=self.save, lib=_LIBRARY
-        )
-        torch.library.register_autograd(f"{self.name}_backward", self.no_autograd, lib=_LIBRARY)
         self.overload = getattr(torch.ops.lathe, name).default
         self.backward_overload = getattr(torch.ops.lathe, f"{name}_backward").default
+        _LIBRARY.impl(name, self._differentiable(self.overload, _Forward), "Autograd")
+        _LIBRARY.impl(
+            f"{name}_backward", self._differentiable(self.backward_overload, _Backward), "Autograd"
+        )
+
+    def _differentiable(self, overload: Any, function: type[torch.autograd.Function]) -> Any:
+        """What autograd calls in place of an overload. torch.library.register_autograd does as
+        much in twice the time."""
+
+        def call(*args: Any) -> Any:
+            wants = any(isinstance(each, Tensor) and each.requires_grad for each in args)
+            if wants and torch.is_grad_enabled():
+                made = function.apply(self, *args)
+                return list(made) if function is _Backward else made
+            with torch._C._AutoDispatchBelowAutograd():
+                return overload(*args)
+
+        return call
 
     def _split(self, args: tuple[Any, ...]) -> tuple[list[Any], Any, tuple[Any, ...], Any]:
         """Tensors with states, cu_seqlens, consts, the rest."""
@@ -155,7 +169,7 @@ class Operators:
 
     # Autograd.
 
-    def save(self, ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+    def save(self, ctx: Any, inputs: tuple[Any, ...], output: Sequence[Tensor]) -> None:
         given, cu_seqlens, constants, (final,) = self._split(inputs)
         ctx.save_for_backward(*given, cu_seqlens)
         ctx.set_materialize_grads(False)
@@ -167,7 +181,7 @@ class Operators:
         *given, cu_seqlens = ctx.saved_tensors
         wanted = [
             tensor is not None and need and name not in self.scales
-            for name, tensor, need in zip(self.given, given, ctx.needs_input_grad)
+            for name, tensor, need in zip(self.given, given, ctx.needs_input_grad[1:])
         ]
         if not ctx.final:
             outputs = len(self.variant.outputs)
@@ -178,11 +192,38 @@ class Operators:
             )
         )
         rest = (None,) * (2 + len(ctx.constants))
-        return (*(next(gradients) if want else None for want in wanted), *rest)
+        return (None, *(next(gradients) if want else None for want in wanted), *rest)
 
-    def no_autograd(self, ctx: Any, *_: Any) -> None:
+
+class _Forward(torch.autograd.Function):
+    """Of `Operators` and the arguments of its forward operator."""
+
+    @staticmethod
+    def forward(ctx: Any, operators: Operators, *args: Any) -> tuple[Tensor, ...]:
+        with torch._C._AutoDispatchBelowAutograd():
+            made = operators.overload(*args)
+        operators.save(ctx, args, made)
+        ctx.operators = operators
+        return made
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: Tensor | None) -> tuple[Tensor | None, ...]:
+        return ctx.operators.autograd(ctx, *cotangents)
+
+
+class _Backward(torch.autograd.Function):
+    """Of `Operators` and the arguments of its backward operator."""
+
+    @staticmethod
+    def forward(ctx: Any, operators: Operators, *args: Any) -> tuple[Tensor, ...]:
+        ctx.variant = operators.variant
+        with torch._C._AutoDispatchBelowAutograd():
+            return tuple(operators.backward_overload(*args))
+
+    @staticmethod
+    def backward(ctx: Any, *_: Any) -> None:
         raise UnsupportedError(
-            f"{self.variant.name}: gradients of gradients are not computed; leave create_graph away"
+            f"{ctx.variant.name}: gradients of gradients are not computed; leave create_graph away"
         )
 
 

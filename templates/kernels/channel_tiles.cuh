@@ -2,20 +2,8 @@
 // for each panel of 64 channels, each of its warps with a sub-chunk of 16 tokens, its tiles as
 // fragments, and the sums of its gates.
 
-/// A fragment of ones where `inside` holds for a row and a column, else of zeros.
-template <class T, class Inside>
-__device__ __forceinline__ FragmentA onesWhere(int lane, Inside inside) {
-  FragmentA a;
-#pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    int row = lane / 4 + i % 2 * 8, column = lane % 4 * 2 + i / 2 * 8;
-    a.r[i] = pack<T>(inside(row, column) ? 1.0f : 0.0f, inside(row, column + 1) ? 1.0f : 0.0f);
-  }
-  return a;
-}
-
-template <class V> struct ChannelTiles : HopperScan<V> {
-  using Base = HopperScan<V>;
+template <class V> struct ChannelTiles : InputTiles<V> {
+  using Base = InputTiles<V>;
   using Gate = typename V::Gate;
   using Base::kKeyPanels;
   using Base::kPanel;
@@ -29,10 +17,7 @@ template <class V> struct ChannelTiles : HopperScan<V> {
   using States =
       SegmentStates<4 * Base::kGroups, kKeyPanels, kKeyPanels, kChannels*(V::kNormaliser ? 2 : 1)>;
   static constexpr int kParts = V::kChunk / 16;
-  /// A gate below it decays all to nothing; the sums of 16 stay among the whole numbers of f16.
-  static constexpr float kLeastGate = -88.0f;
   const int panel = int(threadIdx.x) / 128 - 1;
-  const int head = Base::firstHead;
 
   __device__ __forceinline__ char* gates(int stage) const { return query(stage) + V::kGateOffset; }
   __device__ __forceinline__ char* scores(int panel) const {
@@ -62,63 +47,6 @@ template <class V> struct ChannelTiles : HopperScan<V> {
   __device__ __forceinline__ float2 partGates(int part, int pair) const {
     return *reinterpret_cast<const float2*>(partGates(part) + pair * 2);
   }
-  template <int I> using Input = typename V::template Input<I>;
-  template <int I>
-  using InputCopy = PanelCopy<typename Input<I>::Type, V::kChunk,
-                              Input<I>::kOfKey ? kKeyPanels * kPanelColumns : V::kBlockV>;
-
-  template <int I> __device__ __forceinline__ int firstColumn() const {
-    return Input<I>::kOfKey ? 0 : this->tile * V::kBlockV;
-  }
-  template <int I> __device__ __forceinline__ InputCopy<I> inputCopy() const {
-    const int exists = (Input<I>::kOfKey ? V::kK : V::kV) - firstColumn<I>();
-    return {this->args.tensors[Input<I>::kTensor],
-            this->sequence,
-            head,
-            firstColumn<I>(),
-            lane,
-            exists};
-  }
-  /// An input of one round, if it is needed; the copy engine takes whole chunks of tensors that
-  /// have a map.
-  template <int I>
-  __device__ __forceinline__ void copyInput(const InputCopy<I>& copy, int round) const {
-    using Of = Input<I>;
-    const int stage = round % V::kStages, firstToken = this->segment.chunk(round) * V::kChunk;
-    const Barrier full = Base::full(stage);
-    char* tile = query(stage) + Of::kOffset;
-    if (round < this->segment.swept && !Of::kSwept) {
-      full.arrive();
-    } else if (Of::kMap >= 0 && this->args.mapped >> Of::kMap & 1 &&
-               firstToken + V::kChunk <= this->sequence.tokens) {
-      if (lane == 0) {
-        constexpr int kColumns = Of::kOfKey ? V::kK : V::kBlockV,
-                      kPanels = (kColumns + kPanelColumns - 1) / kPanelColumns;
-        full.expect(kPanels * kPanel);
-#pragma unroll
-        for (int i = 0; i < kPanels; ++i)
-          copyBox(this->args.maps[Of::kMap >= 0 ? Of::kMap : 0], tile + i * kPanel, full,
-                  firstColumn<I>() + i * kPanelColumns, int(this->sequence.first) + firstToken,
-                  head / this->args.tensors[Of::kTensor].headGroup, this->sequence.batch);
-        full.arrive(32);
-      }
-    } else {
-      copy.issue(tile, firstToken, this->sequence.tokens - firstToken, full);
-    }
-  }
-  /// One warp copies input FIRST of every round, and the one four further on.
-  template <int FIRST> __device__ __forceinline__ void copyInputs() const {
-    if constexpr (FIRST < V::kInputs) {
-      const InputCopy<FIRST> copy = inputCopy<FIRST>();
-#pragma unroll 1
-      for (int round = 0; round < this->segment.rounds(); ++round) {
-        Base::empty(round % V::kStages).wait(~(round / V::kStages) & 1);
-        copyInput<FIRST>(copy, round);
-        if constexpr (FIRST + 4 < V::kInputs)
-          copyInput<FIRST + 4>(inputCopy<FIRST + 4>(), round);
-      }
-    }
-  }
   /// What the queries read of the normaliser in the channels of each panel, in two buffers in
   /// turns.
   __device__ __forceinline__ float* normaliserReads(int walked, int panel) const {
@@ -138,7 +66,7 @@ template <class V> struct ChannelTiles : HopperScan<V> {
                                              int group) const {
     using Out = typename V::template Output<0>;
     const Tensor& tensor = V::template outputTensor<0>(this->args);
-    int firstToken = (this->segment.first + walked) * V::kChunk,
+    int firstToken = this->segment.chunk(this->segment.swept + walked) * V::kChunk,
         rows = this->sequence.tokens - firstToken;
     int column = this->tile * V::kBlockV + group * kPanelColumns + warp * 16;
     char* room = this->shared + V::kOutputOffset + (group * 4 + warp) * V::kOutputTokens * 32;
@@ -171,50 +99,6 @@ template <class V> struct ChannelTiles : HopperScan<V> {
   /// The warps of a panel.
   __device__ __forceinline__ void meet() const { syncWarpgroup(1 + panel); }
 
-  /// The scalars of the tokens of a chunk, one a thread of two warps, read a round ahead.
-  struct TokenScalars {
-    typename V::Inputs inputs;
-    typename V::Params params;
-  };
-  __device__ __forceinline__ bool hasToken() const { return panel == 0 && warp < 2; }
-  __device__ __forceinline__ void readScalars(TokenScalars& scalars, int round) const {
-    const int token = this->segment.chunk(round) * V::kChunk + warp * 32 + lane;
-    if (V::kTokenScalars && hasToken())
-      scalars.inputs.load(this->args, this->sequence, head, token,
-                          round < this->segment.rounds() && token < this->sequence.tokens);
-  }
-  __device__ __forceinline__ void startScalars(TokenScalars& scalars) const {
-    if (V::kTokenScalars && hasToken())
-      scalars.params.load(this->args, head);
-    readScalars(scalars, 0);
-  }
-
-  /// Queries, keys, values and gates of a round become what the spec makes of them, in their
-  /// places.
-  __device__ __forceinline__ void mapTiles(TokenScalars& scalars, int round, int stage) const {
-    constexpr int kRowsAtOnce = 32 / V::kRowLanes, kWarps = 4 * kKeyPanels;
-    const int firstToken = this->segment.chunk(round) * V::kChunk;
-    if constexpr (V::kTokenScalars) {
-      const int token = warp * 32 + lane;
-      if (hasToken())
-        V::scalarProgram(this->args, scalars.inputs, scalars.params, this->slots(stage, 0) + token,
-                         head, firstToken + token, firstToken + token < this->sequence.tokens);
-      readScalars(scalars, round + 1);
-      if constexpr (V::kRowProgram)
-        syncThreads(1 + kKeyPanels, kWarps * 32);
-    }
-    if constexpr (!V::kRowProgram)
-      return;
-#pragma unroll 1
-    for (int first = (panel * 4 + warp) * kRowsAtOnce; first < V::kChunk;
-         first += kWarps * kRowsAtOnce) {
-      const int token = first + lane / V::kRowLanes;
-      V::rowProgram(this->args, shared, stage, token, firstToken + token < this->sequence.tokens,
-                    this->tile, this->sequence, this->head, firstToken, lane);
-    }
-    syncThreads(1 + kKeyPanels, kWarps * 32);
-  }
-
   /// Where a lane's row of a fragment of 16 x 16 of this warp's sub-chunk and panel lies in a
   /// stage's queries, for ldmatrix and stmatrix.
   __device__ __forceinline__ uint32 fragmentAddress(int stage, int step) const {
@@ -228,22 +112,12 @@ template <class V> struct ChannelTiles : HopperScan<V> {
     // The logarithm of zero times zero would be no number.
 #pragma unroll
     for (int i = 0; i < 4; ++i)
-      b.r[i] = maximumPacked<Gate>(b.r[i], pack<Gate>(kLeastGate, kLeastGate));
+      b.r[i] = maximumPacked<Gate>(b.r[i], pack<Gate>(Base::kLeastGate, Base::kLeastGate));
     return b;
-  }
-  static __device__ __forceinline__ FragmentA loadRows(uint32 address) {
-    FragmentA a;
-    loadMatrix4(a.r, address);
-    return a;
   }
   static __device__ __forceinline__ void storeRows(uint32 address, const FragmentA& a) {
     storeMatrix4(address, a.r[0], a.r[1], a.r[2], a.r[3]);
   }
-  /// Rows as the columns of a B operand.
-  static __device__ __forceinline__ FragmentB asColumns(const FragmentA& a) {
-    return {{a.r[0], a.r[2], a.r[1], a.r[3]}};
-  }
-
   /// Sums the gates of this warp's sub-chunk, in log2 units: all of them for the other warps to
   /// see, and for each token those that `some` has ones for. Returns this thread's least sum of
   /// all.

@@ -1,3 +1,4 @@
-// The decays of the scan family.
+// The decays of the scan family: none, one a token, one of every channel of the keys or of the
+// values.
 
-enum class Decay { none, scalar, vector };
+enum class Decay { none, scalar, keys, values };

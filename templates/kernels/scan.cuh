@@ -6,6 +6,8 @@
 // copy is an A operand as it stands and the state never passes through shared memory. With G the
 // cumulative log-decay of a chunk and S its starting state, per chunk:
 //   O^T = S^T (Q e^G)^T + V^T P^T,   S^T <- e^{G_C} S^T + V^T (K e^{G_C - G}).
+// In reverse, from the last chunk to the first, the decay of a token comes behind its read:
+//   O^T = S^T (Q e^{G_C - G})^T + V^T P^T,   S^T <- e^{G_C} S^T + V^T (K e^G).
 
 template <class V> struct Scan {
   using Element = typename V::Element;
@@ -93,14 +95,15 @@ template <class V> struct Scan {
         sum += carried;
         carried = __shfl_sync(~0u, sum, 31);
         if (inside) {
-          cumulative[token] = sum;
-          cumulative[V::kBlock + token] = V::kReadsBefore ? sum - own : sum;
+          cumulative[token] = V::kReverse ? -sum : sum;
+          cumulative[V::kBlock + token] = V::kReverse ? -sum : V::kReadsBefore ? sum - own : sum;
         }
       }
       __syncwarp();
       for (int token = chunk * V::kChunk + lane; token < (chunk + 1) * V::kChunk; token += 32) {
-        cumulative[2 * V::kBlock + token] = exp2(cumulative[V::kBlock + token]);
-        cumulative[3 * V::kBlock + token] = exp2(carried - cumulative[token]);
+        const float read = cumulative[V::kBlock + token], written = -cumulative[token];
+        cumulative[2 * V::kBlock + token] = exp2(V::kReverse ? carried + read : read);
+        cumulative[3 * V::kBlock + token] = exp2(V::kReverse ? written : carried + written);
       }
       if (lane == 0)
         floats(V::kTotalOffset)[chunk] = exp2(carried);
@@ -108,7 +111,7 @@ template <class V> struct Scan {
   }
 
   /// A decay of every key channel: queries and keys of every chunk take their factors e^{G_i} and
-  /// e^{G_C - G_j} in place.
+  /// e^{G_C - G_j} in place, or in reverse e^{G_C - G_i} and e^{G_j}.
   __device__ __forceinline__ void decayChannels(Element* query, Element* key,
                                                 const typename V::Gate* gate) {
     for (int item = thread; item < V::kPaddedK * (V::kBlock / 16); item += V::kThreads) {
@@ -125,10 +128,11 @@ template <class V> struct Scan {
       for (int t = 15; t >= 0; --t) {
         Element& q = query[(chunk * 16 + t) * V::kPitchK + d];
         Element& k = key[(chunk * 16 + t) * V::kPitchK + d];
-        q = fromFloat<Element>(toFloat(q) * exp2(cumulative[t]));
+        const float start = V::kReverse ? sum - cumulative[t] : cumulative[t];
+        q = fromFloat<Element>(toFloat(q) * exp2(start));
         if constexpr (!V::kReadsBefore)
           after = cumulative[t];
-        k = fromFloat<Element>(toFloat(k) * exp2(sum - after));
+        k = fromFloat<Element>(toFloat(k) * exp2(V::kReverse ? after : sum - after));
         if constexpr (V::kReadsBefore)
           after = cumulative[t];
       }
@@ -145,14 +149,37 @@ template <class V> struct Scan {
 #pragma unroll
         for (int e = 0; e < 4; ++e)
           state[n][e] *= factor;
-    } else if constexpr (V::kDecay == Decay::vector) {
+    } else if constexpr (V::kDecay == Decay::keys) {
 #pragma unroll
       for (int n = 0; n < V::kPaddedK / 8; ++n) {
         float2 f =
             *reinterpret_cast<const float2*>(total + chunk * V::kPaddedK + n * 8 + lane % 4 * 2);
         state[n][0] *= f.x, state[n][1] *= f.y, state[n][2] *= f.x, state[n][3] *= f.y;
       }
+    } else if constexpr (V::kDecay == Decay::values) {
+      const float* own = total + chunk * V::kBlockV + warp * 16 + lane / 4;
+      const float upper = own[0], lower = own[8];
+#pragma unroll
+      for (int n = 0; n < V::kPaddedK / 8; ++n)
+        state[n][0] *= upper, state[n][1] *= upper, state[n][2] *= lower, state[n][3] *= lower;
     }
+  }
+
+  /// What a chunk reads of the state decays over V, and what its tokens read of each other is
+  /// added.
+  __device__ __forceinline__ void decayRead(float (&out)[V::kChunk / 8][4], int chunk,
+                                            int stage) const {
+    const int column = warp * 16 + lane / 4;
+    const typename V::Gate* entry = V::gate(shared, stage) + column;
+    const Element* own = elements(V::kOwnOffset) + column;
+#pragma unroll
+    for (int n = 0; n < V::kChunk / 8; ++n)
+#pragma unroll
+      for (int e = 0; e < 4; ++e) {
+        const int token = chunk * V::kChunk + n * 8 + lane % 4 * 2 + e % 2, v = e / 2 * 8;
+        out[n][e] = out[n][e] * toFloat(entry[token * V::kPitchGate + v]) +
+                    toFloat(own[token * V::kPitchV + v]);
+      }
   }
 
   /// Output and next state of one chunk, for this warp's 16 columns of V.
@@ -178,12 +205,16 @@ template <class V> struct Scan {
         for (int e = 0; e < 4; ++e)
           out[n][e] *= factors[2 * V::kBlock + n * 8 + lane % 4 * 2 + e % 2];
     }
+    if constexpr (V::kDecay == Decay::values)
+      decayRead(out, chunk, stage);
     decayState(chunk);
 #pragma unroll
     for (int step = 0; step < V::kChunk / F::kStep; ++step) {
       FragmentA a = F::columnsA(value + step * F::kStep * V::kPitchV, V::kPitchV, lane);
+      constexpr bool kOwnRead = V::kDecay == Decay::values;
 #pragma unroll
-      for (int n = step * F::kStep / 16; n < V::kChunk / 16; ++n)
+      for (int n = V::kReverse ? 0 : step * F::kStep / 16;
+           n < (V::kReverse ? step * F::kStep / 16 + 1 : V::kChunk / 16) && !kOwnRead; ++n)
         mma16<Element>(out[2 * n], out[2 * n + 1], a,
                        F::rowsB(scores + n * 16 * V::kPitchP + step * F::kStep, V::kPitchP, lane));
       if constexpr (V::kDecay == Decay::scalar)
@@ -246,7 +277,7 @@ template <class V> struct Scan {
   __device__ __forceinline__ void process(int stage, int firstToken, int rows) {
     Element* query = V::query(shared, stage);
     Element* key = V::key(shared, stage);
-    const typename V::Gate* gate = V::gate(shared, stage);
+    typename V::Gate* gate = V::gate(shared, stage);
     float* slots = floats(V::kSlotOffset);
     if constexpr (V::kRowProgram) {
 #pragma unroll 1
@@ -260,7 +291,7 @@ template <class V> struct Scan {
       __syncthreads();
     }
     Element* scores = elements(V::kScoreOffset);
-    if constexpr (V::kDecay == Decay::vector)
+    if constexpr (V::kDecay == Decay::keys)
       scoreChunksByChannel<V>(scores, query, key, gate, rows, warp, lane);
     else
       scoreChunks<V>(scores, query, key, floats(V::kCumulativeOffset),
@@ -269,24 +300,32 @@ template <class V> struct Scan {
       normaliseTokens<V>(normaliser, floats(V::kNormaliserOffset), query, key,
                          slots + V::kGateSlot * V::kBlock, gate, rows, warp, lane);
     __syncthreads();
-    if constexpr (V::kDecay == Decay::vector) {
+    if constexpr (V::kDecay == Decay::keys) {
       decayChannels(query, key, gate);
       __syncthreads();
+    } else if constexpr (V::kDecay == Decay::values) {
+      decayValues<V>(V::value(shared, stage), gate, scores, elements(V::kOwnOffset),
+                     floats(V::kTotalOffset), V::kV - tile * V::kBlockV, thread);
+      __syncthreads();
     }
+    const int chunks = (rows + V::kChunk - 1) / V::kChunk;
 #pragma unroll 1
-    for (int chunk = 0; chunk * V::kChunk < rows; ++chunk)
-      advance(chunk, stage, firstToken, rows);
+    for (int chunk = 0; chunk < chunks; ++chunk)
+      advance(V::kReverse ? chunks - 1 - chunk : chunk, stage, firstToken, rows);
   }
 
   __device__ __forceinline__ void run() {
     int blocks = (sequence.tokens + V::kBlock - 1) / V::kBlock;
+    auto firstOf = [&](int block) {
+      return (V::kReverse ? blocks - 1 - block : block) * V::kBlock;
+    };
     typename V::Copies copies(args, sequence, head, tile);
     typename V::Scalars scalars[(V::kBlock + V::kThreads - 1) / V::kThreads];
     loadState();
     // The first kStages rounds only fill the pipeline; one round a block follows.
 #pragma unroll 1
     for (int block = -V::kStages; block < blocks; ++block) {
-      int firstToken = block * V::kBlock;
+      int firstToken = firstOf(block);
       int rows = min(V::kBlock, sequence.tokens - firstToken);
 #pragma unroll
       for (int i = 0; i * V::kThreads < V::kBlock; ++i) {
@@ -294,8 +333,9 @@ template <class V> struct Scan {
         if (block >= 0 && token < V::kBlock)
           V::scalarProgram(args, scalars[i], floats(V::kSlotOffset) + token, head,
                            firstToken + token, token < rows);
-        int next = firstToken + V::kBlock + token;
-        scalars[i].load(args, sequence, head, next, next >= 0 && next < sequence.tokens);
+        int next = firstOf(block + 1) + token;
+        bool exists = block + 1 >= 0 && block + 1 < blocks && next < sequence.tokens;
+        scalars[i].load(args, sequence, head, next, exists);
       }
       if (block >= 0) {
         waitCopies<V::kStages - 1>();
@@ -305,8 +345,8 @@ template <class V> struct Scan {
       }
       int ahead = block + V::kStages;
       if (ahead < blocks)
-        copies.issue(shared, ahead % V::kStages, ahead * V::kBlock,
-                     sequence.tokens - ahead * V::kBlock, thread);
+        copies.issue(shared, ahead % V::kStages, firstOf(ahead), sequence.tokens - firstOf(ahead),
+                     thread);
       commitCopies();
     }
     storeState();

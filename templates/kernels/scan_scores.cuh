@@ -1,8 +1,9 @@
 // The part of a scan that does not see the state: scores within each chunk and the normaliser.
 
 /// P[i][j] = (query_i . key_j) e^{G_i - G_j} for j <= i of one chunk (j < i where the read comes
-/// before the update), on tensor cores; for no decay or one decay a token. `cumulative` is G in
-/// log2 units, inclusive within the chunk.
+/// before the update), on tensor cores; for no decay or one decay a token, and without that of the
+/// channels of V. `cumulative` is G in log2 units, inclusive within the chunk. In reverse j >= i,
+/// and `cumulative` is -G.
 template <class V>
 __device__ __forceinline__ void
 scoreChunks(typename V::Element* scores, const typename V::Element* query,
@@ -14,8 +15,10 @@ scoreChunks(typename V::Element* scores, const typename V::Element* query,
 #pragma unroll 1
   for (int rowGroup = 0; rowGroup * 16 < rows; ++rowGroup) {
     int first = rowGroup / kGroups * kGroups;
+    int begin = V::kReverse ? rowGroup : first;
+    int end = V::kReverse ? first + kGroups : rowGroup + 1;
 #pragma unroll 1
-    for (int columnGroup = first; columnGroup <= rowGroup; ++columnGroup) {
+    for (int columnGroup = begin; columnGroup < end; ++columnGroup) {
       if (unit++ % V::kWarps != warp)
         continue;
       float sum[2][4] = {};
@@ -36,7 +39,7 @@ scoreChunks(typename V::Element* scores, const typename V::Element* query,
           float p[2];
 #pragma unroll
           for (int e = 0; e < 2; ++e) {
-            bool seen = V::kReadsBefore ? j + e < i : j + e <= i;
+            bool seen = V::kReverse ? j + e >= i : V::kReadsBefore ? j + e < i : j + e <= i;
             float decay = 1.0f;
             if constexpr (V::kDecay == Decay::scalar)
               decay = exp2(seen ? queryCumulative[i] - cumulative[j + e] : 0.0f);
@@ -54,8 +57,8 @@ scoreChunks(typename V::Element* scores, const typename V::Element* query,
 }
 
 /// The same for a decay of every key channel, in chunks of 16. Each row's query is decayed step by
-/// step as it goes back over the keys, so that no exponential but that of one token's gate is ever
-/// formed: right for gates without bound, in fp32.
+/// step as it goes back over the keys (in reverse, on), so that no exponential but that of one
+/// token's gate is ever formed: right for gates without bound, in fp32.
 template <class V>
 __device__ __forceinline__ void
 scoreChunksByChannel(typename V::Element* scores, const typename V::Element* query,
@@ -73,10 +76,11 @@ scoreChunksByChannel(typename V::Element* scores, const typename V::Element* que
     for (int r = 0; r < 4; ++r)
       loadRow<V::kK>(decayed[r], query + (row + r) * V::kPitchK, V::kK, true, lane);
 #pragma unroll 1
-    for (int columns = group; columns >= 0; --columns) {
+    for (int columns = group; columns >= 0 && columns < 4; columns += V::kReverse ? 1 : -1) {
       float sums[16] = {};
 #pragma unroll
-      for (int c = 3; c >= 0; --c) {
+      for (int step = 3; step >= 0; --step) {
+        const int c = V::kReverse ? 3 - step : step;
         int j = columns * 4 + c;
         float k[kLength], decay[kLength];
         loadRow<V::kK>(k, key + (chunk * 16 + j) * V::kPitchK, V::kK, true, lane);
@@ -86,12 +90,16 @@ scoreChunksByChannel(typename V::Element* scores, const typename V::Element* que
           decay[i] = exp2(decay[i] * kLog2E);
 #pragma unroll
         for (int r = 0; r < 4; ++r) {
-          if (columns == group && (V::kReadsBefore ? c >= r : c > r))
+          if (columns == group && (V::kReverse ? c < r : V::kReadsBefore ? c >= r : c > r))
             continue;
 #pragma unroll
           for (int i = 0; i < kLength; ++i) {
+            // In reverse a key's own decay comes before it.
+            if (V::kReverse && (columns > group || c > r))
+              decayed[r][i] *= decay[i];
             sums[r * 4 + c] += decayed[r][i] * k[i];
-            decayed[r][i] *= decay[i];
+            if (!V::kReverse)
+              decayed[r][i] *= decay[i];
           }
         }
       }
@@ -101,7 +109,8 @@ scoreChunksByChannel(typename V::Element* scores, const typename V::Element* que
             fromFloat<typename V::Element>(total);
     }
     if (lane < 16)
-      for (int columns = group + 1; columns < 4; ++columns)
+      for (int columns = V::kReverse ? 0 : group + 1; columns < (V::kReverse ? group : 4);
+           ++columns)
         scores[(row + lane / 4) * V::kPitchP + columns * 4 + lane % 4] =
             fromFloat<typename V::Element>(0.0f);
   }
@@ -132,7 +141,7 @@ normaliseTokens(float (&state)[V::kNormaliserLength], float* parts,
         float decay = 1.0f;
         if constexpr (V::kDecay == Decay::scalar)
           decay = exp2(scalarGate[token] * kLog2E);
-        if constexpr (V::kDecay == Decay::vector)
+        if constexpr (V::kDecay == Decay::keys)
           decay = inside ? exp2(toFloat(gate[token * V::kPitchGate + d]) * kLog2E) : 1.0f;
         if constexpr (V::kReadsBefore)
           sum += q * state[i];

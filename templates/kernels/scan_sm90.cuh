@@ -9,7 +9,8 @@
 // may share a block: then each has warpgroups of its own, and scores of its own from one product.
 
 /// What the scalars of a token become: G in log2 units, e^G, f e^{G_C - G} and f, where f is the
-/// factor of the token's key and value, and e^{G_C} of the chunk.
+/// factor of the token's key and value, and e^{G_C} of the chunk. In reverse, where the decay comes
+/// behind the read: -G, e^{G_C - G}, f e^G.
 template <int CHUNK> struct alignas(16) Factors {
   float cumulative[CHUNK], entry[CHUNK], exit[CHUNK], own[CHUNK], total;
 };
@@ -31,9 +32,10 @@ template <class V> struct HopperScan {
   static constexpr int kTogether = V::kTogether;
   static constexpr int kScoreTiles = kTogether * (kTogether + 1) / 2;  ///< Of one update and head.
   static constexpr int kScoreBarrier = 1, kOutputBarrier = 2;          ///< Of warpgroups.
-  static constexpr int kOutputMap = 3;  ///< Its place among the maps.
-  static constexpr int kGateMap = 4;    ///< Of the output's gate.
-  static constexpr int kMaps = kGateMap + V::kOutputGate;
+  static constexpr int kSumBarrier = kOutputBarrier + kGroups;         ///< Of those of one head.
+  static constexpr int kOutputMap = V::kOutputMap;  ///< Its place among the maps.
+  static constexpr int kGateMap = 4;                ///< Of the output's gate.
+  static constexpr int kMaps = int(sizeof(Args::maps) / sizeof(TensorMap));
   static constexpr int kCopies = V::kOutputGate ? 4 : 3;  ///< Tensors brought to a stage.
 
   const Args& args;
@@ -47,8 +49,9 @@ template <class V> struct HopperScan {
   const int index = args.segments > 1 ? row / args.batch : 0;
   const int unit = int(blockIdx.x) - index * args.batch * (args.heads / kHeads * V::kTiles);
   const Sequence sequence = args.sequence(row - index * args.batch);
-  const Segment segment{index, args.segments, (sequence.tokens + V::kChunk - 1) / V::kChunk,
-                        kTogether};
+  const int chunks = (sequence.tokens + V::kChunk - 1) / V::kChunk;
+  const Segment segment = V::kSum ? Segment::ofSum(index, args.segments, chunks)
+                                  : Segment(index, args.segments, chunks, kTogether, V::kReverse);
 
   __device__ __forceinline__ char* query(int stage) const {
     return shared + stage * V::kStageBytes;
@@ -136,8 +139,8 @@ template <class V> struct HopperScan {
   /// P[i][j] = (query_i . key_j) e^{H_i} e^{G_C - G_j} f_j of the queries of a chunk and the keys
   /// of the one before it, whose stage is then given back.
   __device__ void scoreEarlier(int stage, int earlier, int buffer);
-  /// P[i][j] = (query_i . key_j) e^{G_i - G_j} f_j for j <= i, rounded, of every chunk of the walk
-  /// and head of the block.
+  /// P[i][j] = (query_i . key_j) e^{G_i - G_j} f_j for j <= i, or in reverse e^{G_j - G_i} for
+  /// j >= i, rounded, of every chunk of the walk and head of the block.
   __device__ void computeScores();
 
   /// Calls f(key channel, column of V, element) for all of the state that this thread holds and
@@ -178,6 +181,15 @@ template <class V> struct HopperScan {
   /// Writes the output through the warpgroup's own room, as a thread has single elements of many
   /// tokens; whole chunks by the copy engine where the output has a map.
   __device__ void writeOutput(const uint32 (&packed)[8][2], int chunk, int group) const;
+  /// What a warp of the state has summed of the columns, token by token.
+  __device__ __forceinline__ float* sumsOf(int buffer, int sum, int row) const {
+    return reinterpret_cast<float*>(shared + V::kSumOffset) +
+           ((buffer * V::kSums + sum) * 4 * kGroups + row) * V::kChunk;
+  }
+  __device__ void gatherSums(float (&sum)[8][2], float* to) const;
+  template <int SUM> __device__ void writeSum(int thread, int chunk, int buffer, int group) const;
+  /// Writes the sums of a chunk, whose parts all warps of the head have put into their rows.
+  __device__ void writeSums(int chunk, int buffer, int group) const;
   /// Puts the output of a chunk into `room`, where another thread of the warpgroup will take it.
   __device__ void stageOutput(char* room, const uint32 (&packed)[8][2]) const;
   /// From there to memory.
@@ -206,6 +218,9 @@ template <class V> struct HopperScan {
   /// The values of 16 tokens.
   __device__ __forceinline__ void loadColumns(FragmentA& v, uint32 first, int step) const {
     loadMatrix4Transposed(v.r, first + step * 2 * kPanelGroup);
+  }
+  __device__ __forceinline__ void loadColumns(FragmentA& v, const char* panel, int step) const {
+    loadColumns(v, columnsAddress(panel), step);
   }
 
   /// S^T += V^T (e^{G_C - G} K), to be waited for.
@@ -310,31 +325,8 @@ template <class V> struct HopperScan {
   /// By two at once (scan_sm90_double.cuh).
   __device__ void walkDouble(float (&state)[kKeyPanels][8][4], int group);
 
-  /// 64 columns of V through the segment.
-  __device__ __forceinline__ void advance(int group) {
-    float state[kKeyPanels][8][4];
-    const States states{segment, static_cast<char*>(args.workspace), unit,
-                        group * 128 + warp * 32 + lane, lane};
-    findState(state, group, states);
-    if constexpr (kTogether > 1)
-      walkDouble(state, group);
-    else
-      walk(state, group);
-    if (warp == 0 && lane == 0)
-      waitBoxes<0>();
-    if (!segment.last()) {
-      states.leave();
-      return;
-    }
-    if (segment.count > 1)
-      states.awaitOthers();
-    if (auto last = V::template finalState<0>(args, sequence, headOf(group)))
-      eachStoredElement(last, state, group, [&](StateElement& element, float& s) {
-        element = fromFloat<StateElement>(s);
-      });
-    if (segment.count > 1)
-      states.close();
-  }
+  /// 64 columns of V through the segment (scan_sm90_state.cuh).
+  __device__ void advance(int group);
 
   __device__ __forceinline__ void initBarriers() {
     if (threadIdx.x == 0) {

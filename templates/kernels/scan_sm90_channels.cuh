@@ -7,7 +7,8 @@
 // a = q 2^{G - r} and keys e = k 2^{r - G}, in the places of those that were loaded. The scores are
 // a e^T, and with the state at the reference r, O^T = S^T a^T + V^T P^T and S^T <- S^T + V^T e: the
 // state shrinks once a chunk, by the decay between the middles. The exponents are sums of gates,
-// added up by the tensor cores. Where they leave the range of a product, the chunk is a wide one
+// added up by the tensor cores. In reverse, where the decay comes behind the read, all exponents
+// are the negatives of these. Where they leave the range of a product, the chunk is a wide one
 // (scan_sm90_wide.cuh).
 
 /// Binary orders of magnitude that the decay of a sub-chunk may span in a chunk that is not wide;
@@ -60,14 +61,13 @@ template <class V> struct HopperChannelScan : ChannelSweep<V> {
   /// Decays the queries and keys of this warp's sub-chunk, and keeps the queries.
   __device__ __forceinline__ void decayTiles(FragmentA (&queries)[4], float (&sums)[4][2][4],
                                              int stage) const {
-    const float sign = later ? kLog2E : -kLog2E;
+    const float unit = later == V::kReverse ? -1.0f : 1.0f, sign = unit * kLog2E;
     const bool outer = warp == 0 || warp == kParts - 1;
 #pragma unroll
     for (int step = 0; step < 4; ++step) {
       const uint32 address = fragmentAddress(stage, step);
       float2 inner[2] = {};
       if (outer) {
-        const float unit = later ? 1.0f : -1.0f;
 #pragma unroll
         for (int half = 0; half < 2; ++half) {
           inner[half] = partGates(later ? 2 : 1, panel * 32 + step * 8 + half * 4 + lane % 4);
@@ -101,7 +101,7 @@ template <class V> struct HopperChannelScan : ChannelSweep<V> {
     }
   }
 
-  /// P = a e^T of this warp's queries, zero for later keys.
+  /// P = a e^T of this warp's queries, zero for keys that the walk has yet to come to.
   __device__ __forceinline__ void scoreChunk(const FragmentA (&queries)[4], int chunk,
                                              int stage) const {
     const uint32 e = sharedAddress(key(stage) + panel * kPanel);
@@ -118,7 +118,9 @@ template <class V> struct HopperChannelScan : ChannelSweep<V> {
     for (int n = 0; n < 8; ++n)
 #pragma unroll
       for (int i = 0; i < 4; ++i)
-        sum[n][i] = n * 8 + lane % 4 * 2 + i % 2 <= row + i / 2 * 8 ? sum[n][i] : 0.0f;
+        if (const int j = n * 8 + lane % 4 * 2 + i % 2, own = row + i / 2 * 8;
+            V::kReverse ? j < own : j > own)
+          sum[n][i] = 0.0f;
 #pragma unroll
     for (int n = 0; n < 8; n += 2)
       storeMatrix4(scores(panel) + panelOffset(warp * 16 + lane % 16, n + lane / 16),
@@ -128,16 +130,21 @@ template <class V> struct HopperChannelScan : ChannelSweep<V> {
   }
 
   /// How the state shrinks from its reference to that of the chunk, and the gates from there to the
-  /// end of the chunk: `excess` where the chunk is wide. By one warp of the panel.
+  /// end of the chunk; `excess` where the chunk is wide, in reverse before the state is read. By
+  /// one warp of the panel.
   __device__ __forceinline__ void joinChunk(int chunk, bool wide, float2 excess) const {
     if (lane == 0)
       this->wide(chunk, panel) = wide;
     const int pair = panel * 32 + lane;
     float2& behind = *reinterpret_cast<float2*>(this->behind() + pair * 2);
     float2 before = behind;
-    if (!wide) {
-      const float2 first = partGates(0, pair), second = partGates(1, pair),
-                   third = partGates(2, pair), fourth = partGates(3, pair);
+    if (wide && V::kReverse) {
+      before.x += excess.x, before.y += excess.y;
+      excess = make_float2(0.0f, 0.0f);
+    } else if (!wide) {
+      constexpr int kFirst = V::kReverse ? 2 : 0;
+      const float2 first = partGates(kFirst, pair), second = partGates(kFirst + 1, pair),
+                   third = partGates(2 - kFirst, pair), fourth = partGates(3 - kFirst, pair);
       before.x += first.x + second.x, before.y += first.y + second.y;
       excess = make_float2(third.x + fourth.x, third.y + fourth.y);
     }
@@ -263,7 +270,8 @@ template <class V> struct HopperChannelScan : ChannelSweep<V> {
       states.join(state, [&](int index) {
         const float* decay = states.vector(index) + lane % 4 * 2;
         return [=](int n) {
-          return make_float2(loadFresh(decay + n * 8), loadFresh(decay + n * 8 + 1));
+          const float even = loadFresh(decay + n * 8), odd = loadFresh(decay + n * 8 + 1);
+          return make_float4(even, odd, even, odd);
         };
       });
     if (!segment.last())
@@ -368,14 +376,7 @@ template <class V> struct HopperChannelScan : ChannelSweep<V> {
     int role = threadIdx.x / 128;
     if (role == 0) {
       lowerRegisters<V::kLoadRegisters>();
-      if (warp == 0)
-        this->template copyInputs<0>();
-      else if (warp == 1)
-        this->template copyInputs<1>();
-      else if (warp == 2)
-        this->template copyInputs<2>();
-      else
-        this->template copyInputs<3>();
+      this->copyAll();
     } else if (role <= kKeyPanels) {
       lowerRegisters<V::kScoreRegisters>();
       transform();

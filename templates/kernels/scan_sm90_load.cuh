@@ -105,7 +105,7 @@ template <class V>
 __device__ __forceinline__ void
 HopperScan<V>::computeFactorsOf(typename V::Inputs (&inputs)[2], const typename V::Params& params,
                                 int round, int stage, int own, float& behind) {
-  float gate[2], factor[2];
+  float gate[2], factor[2], ofRow[2] = {1.0f, 1.0f};
 #pragma unroll
   for (int i = 0; i < 2; ++i) {
     int position = segment.chunk(round) * V::kChunk + lane * 2 + i;
@@ -116,6 +116,8 @@ HopperScan<V>::computeFactorsOf(typename V::Inputs (&inputs)[2], const typename 
                   ? V::logDecay(args, slot) * kLog2E
                   : 0.0f;
     factor[i] = V::keyFactor(args, slot);
+    if constexpr (V::kRowFactor)
+      ofRow[i] = V::rowFactor(args, slot);
   }
   float sum = gate[0] + gate[1];
 #pragma unroll
@@ -130,9 +132,15 @@ HopperScan<V>::computeFactorsOf(typename V::Inputs (&inputs)[2], const typename 
   auto put = [&](float(&row)[V::kChunk], float a, float b) {
     *reinterpret_cast<float2*>(row + lane * 2) = make_float2(a, b);
   };
-  put(out.cumulative, first, sum);
-  put(out.entry, exp2(first), exp2(sum));
-  put(out.exit, factor[0] * exp2(total - first + behind), factor[1] * exp2(total - sum + behind));
+  if constexpr (V::kReverse) {
+    put(out.cumulative, -first, -sum);
+    put(out.entry, ofRow[0] * exp2(total - first), ofRow[1] * exp2(total - sum));
+    put(out.exit, factor[0] * exp2(first + behind), factor[1] * exp2(sum + behind));
+  } else {
+    put(out.cumulative, first, sum);
+    put(out.entry, ofRow[0] * exp2(first), ofRow[1] * exp2(sum));
+    put(out.exit, factor[0] * exp2(total - first + behind), factor[1] * exp2(total - sum + behind));
+  }
   put(out.own, factor[0], factor[1]);
   if (lane == 0)
     out.total = exp2(total + behind);

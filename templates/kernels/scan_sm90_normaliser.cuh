@@ -59,8 +59,14 @@ template <class V> struct HopperNormaliser {
   template <class Factors>
   __device__ __forceinline__ void readTiles(const char* query, const char* key,
                                             const Factors& factors) {
-    constexpr int kPanelBytes = V::kChunk * kPanelRow, kPieces = V::kK / 8;
     total = factors.total, entry = factors.entry[token];
+    room().part[half][token] = readQueries(query);
+    sumKeys(key, factors);
+  }
+
+  /// Half of the channels of the read of this thread's query.
+  __device__ __forceinline__ float readQueries(const char* query) const {
+    constexpr int kPanelBytes = V::kChunk * kPanelRow, kPieces = V::kK / 8;
     float sum = 0.0f;
 #pragma unroll 4
     for (int i = 0; i < kPieces / 2; ++i) {
@@ -74,8 +80,7 @@ template <class V> struct HopperNormaliser {
       sum += a.x * low.x + a.y * low.y + b.x * low.z + b.y * low.w;
       sum += c.x * high.x + c.y * high.y + d.x * high.z + d.y * high.w;
     }
-    room().part[half][token] = sum;
-    sumKeys(key, factors);
+    return sum;
   }
 
   /// Half of the tokens of every channel's update.

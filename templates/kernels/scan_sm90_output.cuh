@@ -10,6 +10,7 @@ HopperScan<V>::finishOutput(uint32 (&packed)[8][2], const float (&read)[8][4],
   const uint32 gates =
       V::kOutputGate ? columnsAddress(query(stage) + V::kOutputGateOffset + group * kPanel) : 0;
   FragmentA gate;  // Of 16 tokens at a time: all find no room.
+  float sum[V::kSums > 0 ? V::kSums : 1][8][2] = {};
 #pragma unroll
   for (int n = 0; n < 8; ++n) {
     if constexpr (V::kOutputGate)
@@ -25,13 +26,21 @@ HopperScan<V>::finishOutput(uint32 (&packed)[8][2], const float (&read)[8][4],
           return toFloat(Element{uint16(from.r[n % 2 * 2 + half] >> e * 16)});
         };
         int token = n * 8 + lane % 4 * 2 + e;
-        y[e] = V::finish(args, scalars + token, V::kValuesInOutput ? element(values[n / 2]) : 0.0f,
-                         read[n][half * 2 + e], V::kNormaliser ? sums[token] : 0.0f,
-                         V::kOutputGate ? element(gate) : 0.0f);
+        const float value = V::kValuesInOutput ? element(values[n / 2]) : 0.0f;
+        const float ofGate = V::kOutputGate ? element(gate) : 0.0f;
+        y[e] = V::finish(args, scalars + token, value, read[n][half * 2 + e],
+                         V::kNormaliser ? sums[token] : 0.0f, ofGate);
+        if constexpr (V::kSums > 0)
+          V::addSums(args, scalars + token, value, read[n][half * 2 + e], ofGate,
+                     [&](int index, float x) { sum[index][n][e] += x; });
       }
       packed[n][half] = pack<typename V::template Output<0>>(y[0], y[1]);
     }
   }
+  if constexpr (V::kSums > 0)
+#pragma unroll
+    for (int i = 0; i < V::kSums; ++i)
+      gatherSums(sum[i], sumsOf(buffer, i, group * 4 + warp));
 }
 
 template <class V>

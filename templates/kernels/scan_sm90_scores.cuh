@@ -109,6 +109,11 @@ template <class V> __device__ __forceinline__ void HopperScan<V>::computeScores(
     for (int own = 0; own < kHeads; ++own) {
       const Factors<V::kChunk>& from = factors(stage, own);
       const float upper = from.cumulative[row], lower = from.cumulative[row + 8];
+      float ofUpper = 1.0f, ofLower = 1.0f;
+      if constexpr (V::kRowFactor) {
+        ofUpper = V::rowFactor(args, slots(stage, own) + row);
+        ofLower = V::rowFactor(args, slots(stage, own) + row + 8);
+      }
       float score[8][4];
 #pragma unroll
       for (int n = 0; n < 8; ++n) {
@@ -118,12 +123,14 @@ template <class V> __device__ __forceinline__ void HopperScan<V>::computeScores(
 #pragma unroll
         for (int e = 0; e < 4; ++e) {
           int i = row + e / 2 * 8;
-          bool seen = j + e % 2 <= i;
+          bool seen = V::kReverse ? j + e % 2 >= i : j + e % 2 <= i;
           float x = sum[n][e];
           if constexpr (V::kDecay == Decay::scalar)
             x *= exp2((e / 2 ? lower : upper) - (e % 2 ? after.y : after.x));
           if constexpr (V::kKeyFactor)
             x *= e % 2 ? factor.y : factor.x;
+          if constexpr (V::kRowFactor)
+            x *= e / 2 ? ofLower : ofUpper;
           score[n][e] = seen ? x : 0.0f;
         }
       }

@@ -40,17 +40,42 @@ __device__ __forceinline__ void HopperScan<V>::findState(float (&state)[kKeyPane
   if (const auto initial = V::template initialState<0>(args, sequence, headOf(group)))
     eachStoredElement(initial, state, group,
                       [&](const StateElement& element, float& s) { s = toFloat(element); });
-  if (segment.index == 0)
+  if (segment.joined == 0)
     return;
   states.awaitEarlier();
   // A lane has the decays over two segments, so that none is waited for in turn.
   auto decayOf = [&](int index) {
-    return index < segment.index ? loadFresh(states.decay(index)) : 1.0f;
+    return index < segment.joined ? loadFresh(states.decay(index)) : 1.0f;
   };
   const float low = decayOf(lane), high = decayOf(lane + 32);
   // Beside a state of four panels one finds room.
   states.template joinShared<kKeyPanels <= 2 ? 2 : 1>(state, [&](int index) {
     const float total = __shfl_sync(~0u, index < 32 ? low : high, index % 32);
-    return [=](int) { return make_float2(total, total); };
+    return [=](int) { return make_float4(total, total, total, total); };
   });
+}
+
+template <class V> __device__ __forceinline__ void HopperScan<V>::advance(int group) {
+  float state[kKeyPanels][8][4];
+  const States states{segment, static_cast<char*>(args.workspace), unit,
+                      group * 128 + warp * 32 + lane, lane};
+  findState(state, group, states);
+  if constexpr (kTogether > 1)
+    walkDouble(state, group);
+  else
+    walk(state, group);
+  if (warp == 0 && lane == 0)
+    waitBoxes<0>();
+  if (!segment.last()) {
+    states.leave();
+    return;
+  }
+  if (segment.count > 1)
+    states.awaitOthers();
+  if (auto last = V::template finalState<0>(args, sequence, headOf(group)))
+    eachStoredElement(last, state, group, [&](StateElement& element, float& s) {
+      element = fromFloat<StateElement>(s);
+    });
+  if (segment.count > 1)
+    states.close();
 }

@@ -17,7 +17,8 @@ template <class V> struct ChannelSweep : WideChunks<V> {
   /// The keys of this warp's sub-chunk from each token to the end of the segment; `behind`: the
   /// gates of this lane's two channels behind the chunk, which those of the chunk join.
   __device__ __forceinline__ void decayKeys(float2& behind, float2& normaliser, int stage) const {
-    const FragmentA later = onesWhere<Gate>(lane, [](int row, int column) { return column > row; });
+    const FragmentA later = onesWhere<Gate>(
+        lane, [](int row, int column) { return V::kReverse ? column <= row : column > row; });
     float sums[4][2][4];
     this->sumGates(sums, later, stage);
     this->meet();
@@ -28,7 +29,7 @@ template <class V> struct ChannelSweep : WideChunks<V> {
     for (int part = 0; part < kParts; ++part) {
       const float2 own = partGates(part, pair);
       behind.x += own.x, behind.y += own.y;
-      if (part > warp)
+      if (V::kReverse ? part < warp : part > warp)
         offset.x += own.x, offset.y += own.y;
     }
     offsets[pair] = offset;

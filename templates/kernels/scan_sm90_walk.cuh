@@ -58,7 +58,10 @@ __device__ __forceinline__ void HopperScan<V>::walk(float (&state)[kKeyPanels][8
     wgmmaWait<0>();
     arriveWarp(empty(stage));
     readState(out, state, walked + 1);
-    writeOutput(packed, segment.first + walked, group);
+    const int chunk = segment.chunk(segment.swept + walked);
+    writeOutput(packed, chunk, group);
+    if constexpr (V::kSums > 0)
+      writeSums(chunk, buffer, group);
   }
   wgmmaWait<0>();
 }

@@ -8,6 +8,10 @@
 // of the state take the place of those that were loaded; e takes that of the gates, where the
 // scores of later sub-chunks find it. The state leaves the chunk at its last reference.
 //
+// In reverse, where the decay comes behind the read, queries have the reference behind the token
+// and keys the one before it, and the state comes to the chunk's last reference and leaves it at
+// its start.
+//
 // The exponents are sums of gates, added up by the tensor cores: none is above 1/2 for decays of at
 // most 1. Only a sub-chunk's scores by itself go back from one reference to the one before; where
 // its range is too wide for that, they are computed in halves (scoreStrong).
@@ -16,7 +20,6 @@ template <class V> struct WideChunks : ChannelSums<V> {
   using Base = ChannelSums<V>;
   using Element = typename V::Element;
   using Gate = typename V::Gate;
-  using Base::asColumns;
   using Base::fragmentAddress;
   using Base::gates;
   using Base::kChannels;
@@ -39,8 +42,8 @@ template <class V> struct WideChunks : ChannelSums<V> {
 
   /// What a warp knows of its 16 tokens of two channels, in packed pairs: G - r before the first,
   /// and how far the reference behind the last is from the one before the first, both in f16; the
-  /// powers of two from the chunk's start to the one, from the other to its end, and from the other
-  /// back to the one, this one in bf16.
+  /// powers of two from the chunk's start to the one and from the other to its end (in reverse,
+  /// exchanged), and from the other back to the one, this one in bf16.
   struct Factors {
     uint32 first, span, before, after, back;
   };
@@ -77,10 +80,12 @@ template <class V> struct WideChunks : ChannelSums<V> {
                  behind = make_float2(rintf(last.x), rintf(last.y)),
                  end = make_float2(rintf(sum.x), rintf(sum.y));
     const uint32 back = pack<bf16>(exp2(before.x - behind.x), exp2(before.y - behind.y));
+    const float2 rest = make_float2(end.x - behind.x, end.y - behind.y),
+                 toStart = V::kReverse ? rest : before, toEnd = V::kReverse ? before : rest;
     factors()[pair] = {pack<f16>(first.x - before.x, first.y - before.y),
                        pack<f16>(behind.x - before.x, behind.y - before.y),
-                       pack<Element>(exp2(before.x), exp2(before.y)),
-                       pack<Element>(exp2(end.x - behind.x), exp2(end.y - behind.y)),
+                       pack<Element>(exp2(toStart.x), exp2(toStart.y)),
+                       pack<Element>(exp2(toEnd.x), exp2(toEnd.y)),
                        strong >> lane / 8 & 1 ? 0 : back};
     partDecay(warp)[pair] = pack<Element>(exp2(behind.x - before.x), exp2(behind.y - before.y));
     if (warp == 0)
@@ -125,7 +130,8 @@ template <class V> struct WideChunks : ChannelSums<V> {
 #pragma unroll
         for (int e = 0; e < 4; ++e) {
           int i = lane / 4 + e / 2 * 8, j = n * 8 + lane % 4 * 2 + e % 2;
-          bool inside = size == 0 ? i == j && !V::kReadsBefore : (i ^ j) / size == 1 && i & size;
+          bool inside = size == 0 ? i == j && !V::kReadsBefore
+                                  : (i ^ j) / size == 1 && (V::kReverse ? j : i) & size;
           scores[n][e] += inside ? sum[n][e] : 0.0f;
         }
       if (size == 0)
@@ -156,7 +162,8 @@ template <class V> struct WideChunks : ChannelSums<V> {
         const float2 first = unpack<f16>(f.first), span = unpack<f16>(f.span);
         sum[0] = sum[0] * kLog2E + first.x, sum[1] = sum[1] * kLog2E + first.y;
         float2 k = unpack<Element>(x.r[i]);
-        k.x *= exp2(span.x - sum[0]), k.y *= exp2(span.y - sum[1]);
+        k.x *= exp2(V::kReverse ? sum[0] : span.x - sum[0]);
+        k.y *= exp2(V::kReverse ? sum[1] : span.y - sum[1]);
         e.r[i] = pack<Element>(k.x, k.y);
         back.r[i] = multiplyPacked<bf16>(pack<bf16>(k.x, k.y), f.back);
         x.r[i] = multiplyPacked<Element>(e.r[i], f.after);
@@ -179,7 +186,9 @@ template <class V> struct WideChunks : ChannelSums<V> {
           sum[0] = sum[0] * kLog2E + first.x, sum[1] = sum[1] * kLog2E + first.y;
         }
         float2 q = unpack<Element>(x.r[i]);
-        q.x *= exp2(sum[0]), q.y *= exp2(sum[1]);
+        const float2 span = unpack<f16>(f.span);
+        q.x *= exp2(V::kReverse ? span.x - sum[0] : sum[0]);
+        q.y *= exp2(V::kReverse ? span.y - sum[1] : sum[1]);
         const uint32 query = pack<Element>(q.x, q.y);
         queries[step].r[i] = query;
         a.r[i] = pack<bf16>(q.x, q.y);
@@ -190,7 +199,7 @@ template <class V> struct WideChunks : ChannelSums<V> {
     }
   }
 
-  /// The scores of this warp's sub-chunk by the earlier sub-chunk `part`.
+  /// The scores of this warp's sub-chunk by another one, `part`, that the walk came to before.
   __device__ __forceinline__ void scoreEarlier(float (&scores)[2][4], const FragmentA (&queries)[4],
                                                int stage, int part) const {
 #pragma unroll
@@ -234,21 +243,23 @@ template <class V> struct WideChunks : ChannelSums<V> {
 #pragma unroll
       for (int e = 0; e < 4; ++e) {
         int i = lane / 4 + e / 2 * 8, j = n * 8 + lane % 4 * 2 + e % 2;
-        own[n][e] = j <= i - int(V::kReadsBefore) ? own[n][e] : 0.0f;
+        const bool seen = V::kReverse ? j >= i : j <= i - int(V::kReadsBefore);
+        own[n][e] = seen ? own[n][e] : 0.0f;
       }
     this->consumed().wait(~chunk & 1);
     storeScores(own, warp);
     this->meet();
 #pragma unroll 1
-    for (int part = warp - 1; part >= 0; --part) {
+    for (int left = V::kReverse ? kParts - 1 - warp : warp, part = warp; left > 0; --left) {
+      part += V::kReverse ? 1 : -1;
       float earlier[2][4] = {};
       scoreEarlier(earlier, queries, stage, part);
       storeScores(earlier, part);
-      if (part > 0)
+      if (left > 1)
         decayQueries(queries, part);
     }
     const float nothing[2][4] = {};
-    for (int part = warp + 1; part < kParts; ++part)
+    for (int part = V::kReverse ? 0 : warp + 1; part < (V::kReverse ? warp : kParts); ++part)
       storeScores(nothing, part);
     return excess;
   }

@@ -9,13 +9,17 @@
 /// The part of a sequence that one block has, in rounds of one chunk: the sweep, then the walk.
 struct Segment {
   int index, count;   ///< count is that of the launch: later segments may have no chunks.
-  int first, chunks;  ///< The chunks of the sequence that it walks.
+  int first, chunks;  ///< The chunks of the sequence that it walks, in the order of the walk.
   int swept;          ///< Rounds of the sweep.
+  int turn;           ///< Of a walk from the last chunk to the first: that chunk; else -1.
+  int joined;         ///< Segments whose states it joins.
+  int walkers;        ///< Those of the launch that join others'.
 
   /// Of a sequence of `total` chunks, in whole groups of `together`; the last group may reach
-  /// behind its end.
-  __device__ __forceinline__ Segment(int index, int count, int total, int together = 1)
-      : index(index), count(count) {
+  /// behind its end, but for a walk in reverse, which takes chunks alone.
+  __device__ __forceinline__ Segment(int index, int count, int total, int together = 1,
+                                     bool reverse = false)
+      : index(index), count(count), turn(reverse ? total - 1 : -1), joined(index), walkers(count) {
     // All of one length: the last, which does not sweep, waits for the sweeps of the others.
     int groups = (total + together - 1) / together, part = (groups + count - 1) / count;
     first = min(index * part, groups) * together;
@@ -23,10 +27,24 @@ struct Segment {
     swept = last() ? 0 : chunks;
   }
 
+  /// Of a sequence that is swept as a whole before it is walked: by one segment, or by the first
+  /// half of them, whose states each of the second half joins.
+  static __device__ __forceinline__ Segment ofSum(int index, int count, int total) {
+    const int parts = (count + 1) / 2;
+    Segment own(index % parts, parts, total);
+    own.swept = index < parts ? own.chunks : 0;
+    own.index = index, own.count = count, own.walkers = parts;
+    own.joined = own.walks() && count > 1 ? parts : 0;
+    own.chunks = own.walks() ? own.chunks : 0;
+    return own;
+  }
+
+  __device__ __forceinline__ bool walks() const { return index + walkers >= count; }
   __device__ __forceinline__ bool last() const { return index + 1 == count; }
   __device__ __forceinline__ int rounds() const { return swept + chunks; }
   __device__ __forceinline__ int chunk(int round) const {
-    return first + (round < swept ? swept - 1 - round : round - swept);
+    int walked = first + (round < swept ? swept - 1 - round : round - swept);
+    return turn < 0 ? walked : turn - walked;
   }
 };
 
@@ -68,10 +86,10 @@ template <int WARPS, int PANELS, int OTHERS, int LENGTH> struct SegmentStates {
     if (lane == 0)
       shared(segment.index).post();
   }
-  /// Until all earlier segments have shared theirs: a lane asks for those of some, as an answer
-  /// takes as long as a chunk.
+  /// Until all that it joins have shared theirs: a lane asks for those of some, as an answer takes
+  /// half as long as a chunk.
   __device__ __forceinline__ void awaitEarlier() const {
-    for (int index = lane; index < segment.index; index += 32)
+    for (int index = lane; index < segment.joined; index += 32)
       shared(index).waitFor(kSharers);
     __syncwarp();
   }
@@ -110,16 +128,16 @@ template <int WARPS, int PANELS, int OTHERS, int LENGTH> struct SegmentStates {
 #pragma unroll
         for (int e = 0; e < 8; ++e) {
           const int n = (first + i) * 2 + e / 4;
-          const float2 factor = decay(n);
+          const float4 factor = decay(n);
           float& s = state[n / 8][n % 8][e % 4];
-          s = s * (e % 2 ? factor.y : factor.x) + toFloat(bf16{uint16(words[e / 2] >> e % 2 * 16)});
+          s = s * (&factor.x)[e % 4] + toFloat(bf16{uint16(words[e / 2] >> e % 2 * 16)});
         }
       }
     }
   };
 
   /// Takes the state from the start of the sequence to that of the segment. `decayOf` gives the
-  /// decay over a segment, as what gives that of a thread's two neighbouring channels of eight.
+  /// decay over a segment, as what gives that of a thread's four elements of eight channels.
   template <class DecayOf>
   __device__ __forceinline__ void join(float (&state)[PANELS][8][4], DecayOf decayOf) const {
     constexpr int kHalf = Half::kPieces * kThreads * 16;
@@ -127,11 +145,11 @@ template <int WARPS, int PANELS, int OTHERS, int LENGTH> struct SegmentStates {
     Half low, high;
     low.load(room(0) + thread * 16);
 #pragma unroll 1
-    for (int index = 0; index < segment.index; ++index) {
+    for (int index = 0; index < segment.joined; ++index) {
       const auto total = decayOf(index);
       high.load(room(index) + kHalf + thread * 16);
       low.advance(state, 0, total);
-      if (index + 1 < segment.index)
+      if (index + 1 < segment.joined)
         low.load(room(index + 1) + thread * 16);
       high.advance(state, Half::kPieces, total);
     }
@@ -142,17 +160,17 @@ template <int WARPS, int PANELS, int OTHERS, int LENGTH> struct SegmentStates {
     constexpr int kAhead = 2 * kSegments;
     Half halves[kAhead];
     auto load = [&](int slot, int index) {
-      if (index < segment.index)
+      if (index < segment.joined)
         halves[slot].load(room(index) + (slot % 2 * Half::kPieces * kThreads + thread) * 16);
     };
 #pragma unroll
     for (int slot = 0; slot < kAhead; ++slot)
       load(slot, slot / 2);
 #pragma unroll 1
-    for (int first = 0; first < segment.index; first += kSegments)
+    for (int first = 0; first < segment.joined; first += kSegments)
 #pragma unroll
       for (int slot = 0; slot < kAhead; ++slot)
-        if (const int index = first + slot / 2; index < segment.index) {
+        if (const int index = first + slot / 2; index < segment.joined) {
           halves[slot].advance(state, slot % 2 * Half::kPieces, decayOf(index));
           load(slot, index + kSegments);
         }
@@ -168,14 +186,14 @@ template <int WARPS, int PANELS, int OTHERS, int LENGTH> struct SegmentStates {
   /// The last segment waits until the others have read what it may overwrite: the state that the
   /// sequence starts from, where the final one takes its place.
   __device__ __forceinline__ void awaitOthers() const {
-    finished().waitFor((segment.count - 1) * kSharers);
+    finished().waitFor((segment.walkers - 1) * kSharers);
   }
 
   /// The last of the last segment's warps zeroes the counters of its head and tile for the launches
   /// to come.
   __device__ __forceinline__ void close() const {
     __syncwarp();
-    if (lane == 0 && finished().add() + 1 == segment.count * kSharers)
+    if (lane == 0 && finished().add() + 1 == segment.walkers * kSharers)
       for (int index = 0; index < segment.count; ++index)
         *counter(index).address = 0;
   }

@@ -109,11 +109,17 @@ std::string scanOf(const Plan& plan) {
                      " v=" + textOf(plan, scan.value) +
                      " decay=" + kinds[static_cast<int>(scan.decay)];
   if (scan.logDecay != -1)
-    text += ":" + textOf(plan, scan.logDecay);
+    text += std::string(scan.decaySide == Side::value ? " over V" : "") + ":" +
+            textOf(plan, scan.logDecay);
   text += " read=" + textOf(plan, scan.read) + (scan.readsBefore ? " before" : "");
   if (scan.normaliser != -1)
     text += " normaliser=" + plan.operands[scan.normaliser].name + ":" +
             textOf(plan, scan.normaliserRead);
+  if (scan.isSum())
+    text += " reverse=" + plan.operands[scan.opposite].name + ":" + textOf(plan, scan.oppositeRead);
+  if (scan.oppositeNormaliser != -1)
+    text += "," + plan.operands[scan.oppositeNormaliser].name + ":" +
+            textOf(plan, scan.oppositeNormaliserRead);
   return text;
 }
 
@@ -130,6 +136,39 @@ TEST(ScanForm, OfTheLibrary) {
   EXPECT_EQ(scan("gated_delta_net"), "none");
 }
 
+TEST(ScanForm, OfBothDirectionsIsASum) {
+  EXPECT_EQ(scanOf(compileLibrary("relu_linear").plan),
+            "S[K,V] q=relu(q) k=relu(k) v=v decay=none read=(relu(q) @K S') "
+            "normaliser=z:(relu(q) @K z') reverse=S_reverse:(relu(q) @K S_reverse),"
+            "z_reverse:(relu(q) @K z_reverse)");
+  EXPECT_EQ(scanOf(compileOne(R"(variant v(K, V) {
+              direction both
+              input q[K], k[K], v[V]
+              state S[K, V]
+              S <- S + k * v
+              output o[V] = q @ S
+            })")
+                       .plan),
+            "S[K,V] q=q k=k v=v decay=none read=(q @K S') reverse=S_reverse:(q @K S_reverse)");
+}
+
+/// Two scans of their own, and sums of different tokens.
+TEST(ScanForm, OfOtherStatesInReverseIsNone) {
+  for (const char* body : {"S <- exp(g) * S + k * v\nR <- R + k * v\noutput o[V] = q @ R + q @ S",
+                           "S <- S + k * v\nR <- exp(g) * R + k * v\noutput o[V] = q @ R + q @ S",
+                           "S <- S + k * v\nR <- R + q * v\noutput o[V] = q @ R + q @ S",
+                           "S <- S + k * v\nR <- R + k * v\noutput o[V] = q @ R + k @ S",
+                           "S <- S + k * v\nR <- R + k * v\noutput o[V] = q @ R + q @ S"}) {
+    const Plan plan = compileOne("variant v(K, V) {\ninput q[K], k[K], v[V], g in log\n"
+                                 "state S[K, V], R[K, V] in reverse\n" +
+                                 std::string(body) + "\n}\n")
+                          .plan;
+    EXPECT_FALSE(plan.scan) << body;
+    ASSERT_EQ(plan.remarks.size(), 1u);
+    EXPECT_EQ(plan.remarks[0].text, "the scan family does not run it: the state R goes in reverse");
+  }
+}
+
 TEST(ScanForm, ReadsBeforeTheUpdateAndSumsTwoDecays) {
   EXPECT_EQ(scanOf(compileOne(R"(variant v(K, V) {
               input q[K], k[K], v[V], w[K] in log, f
@@ -139,6 +178,47 @@ TEST(ScanForm, ReadsBeforeTheUpdateAndSumsTwoDecays) {
             })")
                        .plan),
             "S[K,V] q=q k=k v=v decay=vector:add(logsigmoid(f), w) read=(q @K S) before");
+}
+
+TEST(ScanForm, DecaysOverEitherSide) {
+  EXPECT_EQ(scanOf(compileOne(R"(variant v(K, V) {
+              input q[K], k[K], v[V], f[V], b
+              state S[K, V]
+              S <- sigmoid(b) * (sigmoid(f) * S) + k * v
+              output o[V] = q @ S
+            })")
+                       .plan),
+            "S[K,V] q=q k=k v=v decay=vector over V:add(logsigmoid(b), logsigmoid(f)) "
+            "read=(q @K S')");
+  const Plan both = compileOne(R"(variant v(K, V) {
+    input q[K], k[K], v[V], w[K] in log, u[V] in log
+    state S[K, V]
+    S <- exp(w + u) * S + k * v
+    output o[V] = q @ S
+  })")
+                        .plan;
+  EXPECT_FALSE(both.scan);
+  ASSERT_EQ(both.remarks.size(), 1u);
+  EXPECT_EQ(both.remarks[0].text,
+            "the scan family does not run it: the state S decays over K and over V; the scan "
+            "family takes a decay over one of them");
+  EXPECT_EQ(both.remarks[0].line, 3);
+}
+
+/// A normaliser decays as the rows of the matrix do, which a decay over V has none for.
+TEST(ScanForm, TakesNoNormaliserBesideADecayOverValues) {
+  const Plan plan = compileOne(R"(variant v(K, V) {
+    input q[K], k[K], v[V], u[V] in log
+    state S[K, V], n[K]
+    S <- exp(u) * S + k * v
+    n <- n + k
+    output o[V] = q @ S / (q @ n)
+  })")
+                        .plan;
+  EXPECT_FALSE(plan.scan);
+  ASSERT_EQ(plan.remarks.size(), 1u);
+  EXPECT_EQ(plan.remarks[0].text, "the scan family does not run it: the state n is no normaliser: "
+                                  "it does not decay as S does");
 }
 
 TEST(Plan, FamilyFollowsTheLength) {
@@ -175,11 +255,22 @@ TEST(Plan, KeepsTheOrderInMemory) {
   })")
                         .plan;
   EXPECT_EQ(plan.operands.back().dims, (Texts{"V", "K"}));
+  ASSERT_TRUE(plan.scan);
+  EXPECT_EQ(plan.scan->keyDim, "K");
+  EXPECT_EQ(plan.scan->valueDim, "V");
+}
+
+TEST(Plan, LeavesSumsOfWhatIsReadToTheSequentialFamily) {
+  const Plan plan = compileOne(R"(variant v(K, V) {
+   input q[K], k[K], v[V]
+   state S[K, V]
+   S <- S + k * v
+   output o = sum(q @ S)
+  })")
+                        .plan;
   EXPECT_FALSE(plan.scan);
   ASSERT_EQ(plan.remarks.size(), 1u);
-  EXPECT_EQ(plan.remarks[0].text,
-            "the scan family does not run it: the state S is stored as [V, K]; the scan family "
-            "takes [K, V], the dimension that is read over first");
+  EXPECT_EQ(plan.remarks[0].text, "the scan family does not run it: the output o is not over V");
 }
 
 /// A spec, and the remark that it gets.

@@ -53,6 +53,19 @@ TEST(Segments, BlocksHaveACounterEach) {
   EXPECT_EQ(segments(maxSegmentBlocks * 2, 1 << 20, {64, 16, 32896}), 1);
 }
 
+/// The first half sweeps, the other walks; with many heads one block does both.
+TEST(Segments, OfASumAreHalves) {
+  constexpr Segmenting sum{64, 0, 32896, true};
+  EXPECT_EQ(segments(16, 8192, sum), 16);
+  EXPECT_EQ(segments(128, 4096, sum), 1);
+  EXPECT_EQ(segments(16, 64, sum), 1);
+  EXPECT_EQ(segments(16, 0, sum), 1);
+  EXPECT_EQ(segments(16, 8192, {64, 1, 32896, true}), 1);
+  EXPECT_EQ(segments(16, 8192, {64, 3, 32896, true}), 6);
+  EXPECT_EQ(segments(maxSegmentBlocks / 2, 1 << 20, {64, 16, 32896, true}), 2);
+  EXPECT_EQ(segments(maxSegmentBlocks, 1 << 20, {64, 16, 32896, true}), 1);
+}
+
 TEST(Segments, KernelsWithoutHaveOne) { EXPECT_EQ(segments(16, 8192, {}), 1); }
 
 TEST(Segments, WorkspaceIsAHeadAndARoomForEachBlock) {

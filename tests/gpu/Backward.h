@@ -9,9 +9,11 @@
 
 namespace lathe::test {
 
-/// One call of the sequential backward pass. Of a `Case`, `family` is ignored.
+/// One call of the backward pass. Of a `Case`, `family` is ignored.
 struct BackwardCase {
   Case one;
+  /// Of its scans, in turns; none: the sequential pass.
+  std::vector<Tile> tiles = {};
   std::set<std::string> absent = {};  ///< "d.o", "initial d.S", "d.q": what the call leaves out.
   int runs = 2;                       ///< All of which must be the same to the bit.
 };

@@ -32,7 +32,39 @@ TEST_P(Small, PairsInSegmentsAreRight) {
   expectRight({one});
 }
 
+/// Scans of the backward pass: that of the queries, and, from the last token to the first, those of
+/// the keys and values.
+using BackwardScans = VariantTest;
+
+TEST_P(BackwardScans, EveryFormIsRight) {
+  std::vector<Case> cases;
+  for (const std::int64_t tokens : {1, 64, 150})
+    for (const double strength : {1.0, 70.0}) {
+      Case one{.variant = variant(), .shape = {1, tokens, 2}};
+      one.how.gateScale = strength;
+      // The last decay comes behind all that is written: a strong one leaves nothing that fp32 has.
+      one.placement.finalStates = strength == 1.0;
+      for (const Case& each : everyForm(one))
+        cases.push_back(each);
+    }
+  expectRight(cases);
+}
+
+TEST_P(BackwardScans, PackedSequencesAreRight) {
+  Case one{.variant = variant(), .shape = {1, 150, 2}};
+  one.how.cuSeqlens = {0, 70, 70, 150};
+  expectRight(everyForm(one));
+}
+
+INSTANTIATE_TEST_SUITE_P(Gpu, BackwardScans,
+                         testing::Values("retnet_query", "retnet_key", "retnet_value",
+                                         "simple_gla_query", "simple_gla_key", "simple_gla_value",
+                                         "mamba2_query", "mamba2_key", "mamba2_value"),
+                         [](const auto& info) { return std::string(info.param); });
+
 INSTANTIATE_TEST_SUITE_P(Gpu, Small, testing::ValuesIn(variantNames),
+                         [](const auto& info) { return std::string(info.param); });
+INSTANTIATE_TEST_SUITE_P(GpuSum, Small, testing::Values("relu_linear"),
                          [](const auto& info) { return std::string(info.param); });
 
 }  // namespace

@@ -22,6 +22,7 @@ inline const char* const variantNames[] = {"linear_attention", "retnet", "mamba2
 /// All file names in variants/.
 std::vector<std::string> libraryNames();
 
+/// One of them, or, as in "gla_key", a scan of its backward pass.
 const CompiledVariant& variantNamed(const std::string& name);
 /// Lets `variantNamed` find a variant that is not in the library.
 void addVariant(const std::string& name, const std::string& text);

@@ -113,7 +113,8 @@ TEST_F(Tuning, ACallWithAColdCacheIsTimed) {
   std::unique_ptr<PreparedKernel> kernel = prepare(one);
   DeviceCall call(*problem.plan, problem.signature, one.shape, referenceOf(one)->host);
   Stopwatch stopwatch(deviceInfo(device));
-  auto launch = [&](cuda::StreamHandle stream) { kernel->launch(call.call(), stream); };
+  const LaunchPlan bound = call.bind(kernel->binder());
+  auto launch = [&](cuda::StreamHandle stream) { kernel->launch(bound, stream); };
   stopwatch.warmUp(launch);
   Timing once = summarise(stopwatch.sample(launch, 50));
   Timing four = summarise(stopwatch.sample(

@@ -51,6 +51,8 @@ Plan smallPlan() {
   plan.nodes.insert(plan.nodes.end(), {affine, read, number, map});
   plan.recurrences = {{4, "K", {2}, {{0, 0}}, {{0, 1}}}};
   plan.scan = ScanForm{"K", "V", 4, 0, 0, 1, 2, DecayKind::vector, 5, false, -1, -1};
+  plan.scan->decaySide = Side::value;
+  plan.scan->reverse = true;
   plan.remarks = {{3, 7, "a remark"}};
   plan.rules = {{{"F", "taylor2", "K"}}, {"K"}};
   plan.operands[4].reverse = true;
@@ -69,6 +71,8 @@ TEST(PlanJson, SurvivesTheWayThereAndBack) {
   EXPECT_EQ(read.recurrences[0].rank1.size(), 1u);
   ASSERT_TRUE(read.scan);
   EXPECT_EQ(read.scan->decay, DecayKind::vector);
+  EXPECT_EQ(read.scan->decaySide, Side::value);
+  EXPECT_TRUE(read.scan->reverse);
   EXPECT_EQ(read.remarks[0].column, 7);
   ASSERT_EQ(read.rules.derived.size(), 1u);
   EXPECT_EQ(read.rules.derived[0].from, "K");
@@ -76,6 +80,15 @@ TEST(PlanJson, SurvivesTheWayThereAndBack) {
   EXPECT_TRUE(read.operands[4].reverse);
   EXPECT_FALSE(read.operands[3].reverse);
   EXPECT_EQ(read.noKernel, "the state S goes in reverse");
+}
+
+TEST(PlanJson, KeepsTheStatesOfASum) {
+  Plan plan = smallPlan();
+  plan.scan->opposite = 4, plan.scan->oppositeRead = 5;
+  const Plan read = json(plan).get<Plan>();
+  EXPECT_TRUE(read.scan->isSum());
+  EXPECT_EQ(read.scan->oppositeRead, 5);
+  EXPECT_EQ(read.scan->oppositeNormaliser, -1);
 }
 
 TEST(PlanJson, KeepsAPlanWithoutScan) {
@@ -107,6 +120,8 @@ TEST(PlanJson, SaysWhatIsWrong) {
             "kind of an operand is 1; it must be one of input, param, constant, output, state");
   EXPECT_EQ(errorOf([](json& j) { j["scan"]["decay"] = "matrix"; }),
             "decay of the scan is \"matrix\"; it must be one of none, scalar, vector");
+  EXPECT_EQ(errorOf([](json& j) { j["scan"]["decaySide"] = "query"; }),
+            "side of the decay of the scan is \"query\"; it must be one of key, value");
   EXPECT_EQ(errorOf([](json& j) { j["nodes"][7]["op"] = "arcsin"; }),
             "op is \"arcsin\", which is no scalar operation");
   EXPECT_EQ(errorOf([](json& j) { j["derived"][0]["function"] = "square"; }),

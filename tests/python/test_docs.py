@@ -1,4 +1,4 @@
-"""The programs of docs/embedding-python.md, each in a process of its own."""
+"""The programs of the pages on embedding, each in a process of its own."""
 
 import importlib.util
 import re
@@ -6,28 +6,48 @@ import unittest
 
 from support import ROOT, Case
 
-PAGE = (ROOT / "docs/embedding-python.md").read_text()
-PROGRAMS = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+
+def programs(page):
+    text = (ROOT / "docs" / page).read_text()
+    return re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def needs(package):
+    found = importlib.util.find_spec(package)
+    return unittest.skipUnless(found, f"{package} is missing: ./dev test installs it")
 
 
 class Programs(Case):
+    def only(self, page):
+        (program,) = programs(page)
+        self.python(program)
+
     def test_numpy(self):
-        lines = self.python(PROGRAMS[0]).splitlines()
-        said = re.findall(r"^(?:    )?print\(.*\)  # (.*)$", PROGRAMS[0], re.MULTILINE)
+        program, _ = programs("embedding-python.md")
+        lines = self.python(program).splitlines()
+        said = re.findall(r"^(?:    )?print\(.*\)  # (.*)$", program, re.MULTILINE)
         self.assertEqual(len(said), 3)
         self.assertEqual(lines[0], said[0])
         self.assertEqual(lines[1], said[1].split(",")[0])
         self.assertRegex(lines[3], r"^ +\| +\^$")
         self.assertRegex(lines[-1], r"'k' has shape .*; it must ")
 
-    @unittest.skipUnless(
-        importlib.util.find_spec("torch"), "torch is missing: ./dev test installs it"
-    )
+    @needs("torch")
     def test_torch(self):
-        self.python(PROGRAMS[1])
+        _, program = programs("embedding-python.md")
+        self.python(program)
 
-    def test_no_other_programs(self):
-        self.assertEqual(len(PROGRAMS), 2)
+    @needs("torch")
+    def test_layers(self):
+        self.only("layers.md")
+
+    @needs("torch")
+    def test_compat(self):
+        self.only("compat.md")
+
+    @needs("jax")
+    def test_jax(self):
+        self.only("embedding-jax.md")
 
 
 if __name__ == "__main__":

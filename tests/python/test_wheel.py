@@ -46,15 +46,20 @@ class Wheel(Case):
         about = email.message_from_string(text)
         self.assertEqual((about["Name"], about["Version"]), ("lathe", lathe.version()))
         self.assertEqual(about["License-Expression"], "Apache-2.0")
-        self.assertEqual(about.get_all("Provides-Extra"), ["torch"])
+        self.assertEqual(sorted(about.get_all("Provides-Extra")), ["jax", "torch"])
         self.assertIn("numpy>=1.22", about.get_all("Requires-Dist"))
 
     def test_its_files(self):
         with zipfile.ZipFile(self.path) as wheel:
             names = {name for name in wheel.namelist() if ".dist-info/" not in name}
             size = wheel.getinfo("lathe/lib/liblathe.so").file_size
-        modules = {f"lathe/{path.name}" for path in (ROOT / "python/lathe").glob("*.py")}
-        self.assertEqual(names, modules | {"lathe/py.typed", "lathe/lib/liblathe.so"})
+        modules = {
+            str(path.relative_to(ROOT / "python")) for path in (ROOT / "python").rglob("*.py")
+        }
+        libraries = {"lathe/lib/liblathe.so"}
+        if (pathlib.Path(os.environ["LATHE_LIBRARY"]).parent / "liblathe_jax.so").exists():
+            libraries.add("lathe/lib/liblathe_jax.so")
+        self.assertEqual(names, modules | libraries | {"lathe/py.typed"})
         self.assertLess(size, 100e6)
 
     def test_it_runs_where_nothing_else_is(self):
@@ -70,6 +75,19 @@ print(lathe.__file__, o.ravel().tolist())
         environment = {"LATHE_LIBRARY": "", "PYTHONPATH": str(target), "PATH": "/nowhere"}
         found = self.python(program, **environment)
         self.assertEqual(found, f"{target}/lathe/__init__.py {[1.0] * 6}\n")
+
+    @unittest.skipUnless(importlib.util.find_spec("jax"), "jax is missing: ./dev test installs it")
+    def test_jax_finds_its_library_there(self):
+        target = self.folder / "with jax"
+        with zipfile.ZipFile(self.path) as wheel:
+            wheel.extractall(target)
+        program = """
+import jax.numpy, lathe.jax
+one = jax.numpy.ones((1, 2, 1, 3))
+print(lathe.jax.op("linear_attention")(one, one, one)[0].ravel().tolist())
+"""
+        environment = {"LATHE_LIBRARY": "", "PYTHONPATH": str(target)}
+        self.assertEqual(self.python(program, **environment), f"{[1.0] * 6}\n")
 
 
 if __name__ == "__main__":

@@ -150,7 +150,7 @@ VARIANTS = {
         bidirectional.vig,
     ),
     "relu_linear": Variant(
-        "no decay, no decay in reverse, normaliser z, normaliser z_reverse, sequential on the GPU",
+        "no decay, no decay in reverse, normaliser z, normaliser z_reverse, scan",
         QKV,
         "S[K,V] S_reverse[K,V] +z[K] +z_reverse[K]",
         bidirectional.relu_linear,

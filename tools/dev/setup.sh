@@ -93,21 +93,22 @@ setupPython() {
   PATH=$venv/bin:$PATH
 }
 
-# PyTorch, for its tests alone: they are skipped where it cannot be had. Any build will do; pip's
-# own settings (PIP_EXTRA_INDEX_URL) may name those for the CPU, which are smaller.
-setupTorch() {
-  local wanted stamp=$venv/.installed-torch
-  wanted=$(cat tests/requirements-torch.txt)
+# setupOptional NAME: PyTorch or JAX, for their tests alone, which are skipped where they cannot be
+# had. Any build will do; pip's own settings (PIP_EXTRA_INDEX_URL) may name those for the CPU, which
+# are smaller.
+setupOptional() {
+  local name=$1 wanted stamp=$venv/.installed-$1
+  wanted=$(cat "tests/requirements-$name.txt")
   [[ -f $stamp && $(cat "$stamp") == "$wanted" ]] && return 0
   if [[ -z ${LATHE_NO_INSTALL:-} ]]; then
     step "install $wanted into .venv, for its tests"
-    if quietly "$setupLogs/pip-torch.log" "$venv/bin/python" -m pip install \
-      --disable-pip-version-check --requirement tests/requirements-torch.txt; then
+    if quietly "$setupLogs/pip-$name.log" "$venv/bin/python" -m pip install \
+      --disable-pip-version-check --requirement "tests/requirements-$name.txt"; then
       echo "$wanted" >"$stamp"
       return 0
     fi
   fi
-  step "the tests of PyTorch are skipped: .venv has no $wanted (see build/setup/pip-torch.log)"
+  step "the tests of $name are skipped: .venv has no $wanted (see build/setup/pip-$name.log)"
 }
 
 # covers HAVE WANTED: every line of WANTED is a line of HAVE.

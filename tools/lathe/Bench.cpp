@@ -22,6 +22,7 @@ struct BenchCommand {
   std::string file, suite, json, plot, commit = LATHE_COMMIT, pass = "fwd";
   KernelOptions kernel;
   BenchMethod method;
+  std::vector<std::string> fixed;
   int device = 0;
 };
 
@@ -48,6 +49,10 @@ std::string commandText(const BenchCommand& options) {
   text += options.kernel.pairedHeads ? " --paired-heads" : "";
   add("--family", options.kernel.family);
   add("--pass", options.pass == "bwd" ? options.pass : "");
+  std::string fixed;
+  for (const std::string& name : options.fixed)
+    fixed += (fixed.empty() ? "" : ",") + name;
+  add("--fixed", fixed);
   add("--tile", options.method.tile);
   add("--tune", numberText(options.method.tuneSeconds));
   add("--repeats", std::to_string(options.method.repeats));
@@ -72,6 +77,7 @@ BenchRow measureOne(const BenchCommand& options, const BenchMethod& method, cons
   only.shape = parseShape(options.kernel.shape);
   const Signature signature = parseSignature(options.kernel, variant.plan);
   only.heads = pairedHeads(variant.plan, signature, only.shape.heads);
+  only.fixed = {options.fixed.begin(), options.fixed.end()};
   if (options.pass == "bwd")
     return measureBackward(only, variant, signature, gpu, method);
   return measure(only, variant, signature,
@@ -112,6 +118,8 @@ int bench(const BenchCommand& options) {
     throw UsageError("--pass bwd takes a FILE; a suite says itself which passes it measures");
   if (options.pass == "bwd")
     refuseFamily(options.kernel.family);
+  else if (!options.fixed.empty())
+    throw UsageError("--fixed goes with --pass bwd");
   if (!isSuite && options.kernel.shape.empty())
     throw UsageError("lathe bench FILE needs --shape B,T,H, such as --shape 8,4096,16");
   const std::vector<BenchCase> cases = isSuite ? suiteOf(options.suite) : std::vector<BenchCase>(1);
@@ -179,6 +187,11 @@ void addBench(CLI::App& app, Action& action) {
                    "seconds for tuning what was not tuned before; 0: the model's tile")
       ->type_name("SECONDS")
       ->check(CLI::NonNegativeNumber);
+  command
+      ->add_option("--fixed", options->fixed,
+                   "with --pass bwd: inputs, params and consts whose gradients are not asked for")
+      ->delimiter(',')
+      ->type_name("NAMES");
   command->add_option("--repeats", options->method.repeats, "launches that are timed")
       ->type_name("N")
       ->check(CLI::PositiveNumber);

@@ -8,6 +8,7 @@
 #include "tools/lathe/Number.h"
 #include "tools/lathe/PrintSpec.h"
 #include "tools/lathe/SpecFile.h"
+#include "tuner/BackwardPass.h"
 
 #include <filesystem>
 #include <fstream>
@@ -22,7 +23,7 @@ namespace lathe::tool {
 namespace {
 
 struct EmitOptions {
-  std::string file, stage, output, launcher;
+  std::string file, stage, output, launcher, part;
   bool isBackward = false;
   KernelOptions kernel;
 };
@@ -63,12 +64,38 @@ void writeFile(const std::string& path, const std::string& text) {
     throw Error("cannot write '" + path + "'");
 }
 
+/// One kernel of the backward pass.
+KernelSource partOf(const EmitOptions& options, const CompiledVariant& variant, const Shape& shape,
+                    const std::string& arch) {
+  const Device device = knownDevice(arch);
+  const BackwardPass pass(variant, parseSignature(options.kernel, variant.plan), device);
+  std::vector<Tile> tiles;
+  for (const BackwardPass::Kernel& kernel : pass.kernels()) {
+    const Tile best =
+        candidates(kernel.plan, kernel.family, kernel.signature, device, shape.batch * shape.heads)
+            .tiles.front();
+    const bool isAsked = kernel.plan.variant == options.part;
+    tiles.push_back(isAsked ? parseTile(options.kernel.tile, best) : best);
+  }
+  std::string names;
+  for (const auto& step : pass.emit(tiles).steps)
+    if (const auto* kernel = std::get_if<KernelStep>(&step)) {
+      if (kernel->plan.variant == options.part)
+        return kernel->source;
+      names += (names.empty() ? "" : ", ") + kernel->plan.variant;
+    }
+  throw UsageError("the backward pass of " + variant.name + " has no part " + options.part +
+                   "; on " + arch + " it has " + names);
+}
+
 /// With --launcher, also writes the host code beside the kernel.
 KernelSource kernelOf(const EmitOptions& options, const CompiledVariant& variant,
                       const std::string& arch) {
   constexpr long long manyTokens = 4096;
   const Shape shape =
       options.kernel.shape.empty() ? Shape{8, manyTokens, 16} : parseShape(options.kernel.shape);
+  if (!options.part.empty())
+    return partOf(options, variant, shape, arch);
   const Plan& plan = options.isBackward ? variant.backward : variant.plan;
   Signature signature = parseSignature(options.kernel, variant.plan);
   if (options.isBackward)
@@ -157,6 +184,10 @@ void addEmit(CLI::App& app, Action& action) {
   command->add_flag(
       "--backward", options->isBackward,
       "the kernel of the backward pass that any variant has (plan, cuda, ptx, cubin)");
+  command
+      ->add_option("--part", options->part,
+                   "one kernel of the backward pass that is chosen, by its name (cuda, ptx, cubin)")
+      ->type_name("NAME");
   options->kernel.addSignature(*command);
   options->kernel.addShape(*command, false);
   options->kernel.addFamily(*command);

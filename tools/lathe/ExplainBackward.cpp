@@ -4,6 +4,7 @@
 #include "compiler/cuda/Segments.h"
 #include "runtime/Launch.h"
 #include "tools/lathe/Number.h"
+#include "tuner/BackwardPass.h"
 
 #include <stdexcept>
 
@@ -47,6 +48,14 @@ BackwardExplanation explainBackward(const CompiledVariant& variant, const Signat
     keeping.chunk = 0;
     result.bytes = workspaceOf(adjoint, own, emit(adjoint, family, own, result.tile), shape);
     result.keptBytes = workspaceOf(adjoint, own, emit(adjoint, family, own, keeping), shape);
+    const Device device = knownDevice(arch);
+    const BackwardPass pass(variant, signature, device);
+    for (const BackwardPass::Kernel& kernel : pass.kernels())
+      if (kernel.family == Family::scan)
+        result.scans.emplace_back(kernel.plan.variant,
+                                  candidates(kernel.plan, kernel.family, kernel.signature, device,
+                                             shape.batch * shape.heads)
+                                      .tiles.front());
   } catch (const std::invalid_argument& error) {
     result.noKernel = error.what();
   }
@@ -56,8 +65,12 @@ BackwardExplanation explainBackward(const CompiledVariant& variant, const Signat
 std::string textOf(const BackwardExplanation& e) {
   if (!e.noKernel.empty())
     return "none: " + e.noKernel;
-  const std::string tile = "sequential, " + toString(e.tile) + ", the best by the model of " +
-                           std::to_string(e.candidates) + "; ";
+  std::string tile = "scans: ";
+  for (std::size_t i = 0; i < e.scans.size(); ++i)
+    tile += (i > 0 ? ", " : "") + e.scans[i].first + " " + toString(e.scans[i].second);
+  tile = (e.scans.empty() ? "" : tile + "; where the gradient of a const is wanted, ") +
+         "sequential, " + toString(e.tile) + ", the best by the model of " +
+         std::to_string(e.candidates) + "; ";
   if (e.bytes == e.keptBytes)
     return tile + "what it needs of the way there is kept, " + bytesText(e.bytes);
   return tile + "states are kept every " + std::to_string(e.tile.chunk) +

@@ -59,11 +59,14 @@ nlohmann::json toJson(const TokenCost& cost) {
 nlohmann::json toJson(const BackwardExplanation& e) {
   if (!e.noKernel.empty())
     return {{"none", e.noKernel}};
-  return {{"family", name(Family::sequential)},
-          {"default", toString(e.tile)},
-          {"candidates", e.candidates},
-          {"workspace_bytes", e.bytes},
-          {"kept_bytes", e.keptBytes}};
+  nlohmann::json json = {{"family", name(Family::sequential)},
+                         {"default", toString(e.tile)},
+                         {"candidates", e.candidates},
+                         {"workspace_bytes", e.bytes},
+                         {"kept_bytes", e.keptBytes}};
+  for (const auto& [scan, tile] : e.scans)
+    json["scans"][scan] = toString(tile);
+  return json;
 }
 
 std::string dimsText(const Signature& signature) {

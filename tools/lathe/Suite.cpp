@@ -1,11 +1,11 @@
 #include "tools/lathe/Suite.h"
 
-#include "compiler/cuda/Backward.h"
 #include "runtime/Prepare.h"
 #include "tools/lathe/Command.h"
 #include "tools/lathe/KernelOptions.h"
 #include "tools/lathe/Roofline.h"
 #include "tuner/BackwardCall.h"
+#include "tuner/BackwardPass.h"
 #include "tuner/Oracle.h"
 
 #include <cmath>
@@ -21,6 +21,8 @@ const std::map<std::string, int> square = {{"K", 128}, {"V", 128}};
 /// Mamba-2's usual sizes: a state of 128, heads of 64, B and C shared by all heads.
 const std::map<std::string, int> mambaDims = {{"K", 128}, {"V", 64}};
 const std::map<std::string, int> mambaHeads = {{"B", 1}, {"C", 1}};
+
+const std::set<std::string> fixedDecay = {"gamma", "scale"};
 
 std::vector<BenchCase> h200() {
   std::vector<BenchCase> cases;
@@ -41,12 +43,18 @@ std::vector<BenchCase> h200() {
   return cases;
 }
 
-/// Training: the backward passes alone.
+/// Training: the backward passes alone. The decays of retnet are fixed, as in its paper.
 std::vector<BenchCase> h200Backward() {
   std::vector<BenchCase> cases;
   for (const char* variant : {"retnet", "gla", "gated_delta_net"})
     for (const Shape& shape : {Shape{8, 4096, 16}, Shape{1, 8192, 16}})
-      cases.push_back({variant, shape, square, DType::bf16, {}, true});
+      cases.push_back({variant,
+                       shape,
+                       square,
+                       DType::bf16,
+                       {},
+                       true,
+                       std::string(variant) == "retnet" ? fixedDecay : std::set<std::string>{}});
   cases.push_back({"mamba2", {8, 4096, 32}, mambaDims, DType::bf16, mambaHeads, true});
   return cases;
 }
@@ -64,16 +72,29 @@ Tile tileFor(const Problem& problem, const Oracle& oracle, const DeviceInfo& gpu
 }
 
 BenchRow rowOf(const CompiledVariant& variant, const Signature& signature, const Shape& shape,
-               Family family, const Tile& tile) {
+               Family family, std::span<const Tile> tiles) {
   BenchRow row;
   row.variant = variant.name;
   row.family = name(family);
-  row.form = name(tile.form);
-  row.tile = toString(tile);
+  row.form = name(tiles.front().form);
+  row.tile = toString(tiles);
   row.shape = shape;
   row.dims = signature.dims;
   row.dtype = signature.compute;
   return row;
+}
+
+void checkFixed(const std::set<std::string>& fixed, const Plan& plan) {
+  std::string names;
+  std::set<std::string> known;
+  for (const Operand& operand : plan.operands)
+    if (operand.kind != Operand::Kind::output && operand.kind != Operand::Kind::state) {
+      known.insert(operand.name);
+      names += (names.empty() ? "" : ", ") + operand.name;
+    }
+  for (const std::string& name : fixed)
+    if (!known.count(name))
+      throw UsageError("--fixed: " + plan.variant + " has no '" + name + "'; it has " + names);
 }
 
 /// Times launches, and holds them against a copy of `minBytes`.
@@ -96,10 +117,13 @@ nlohmann::json toJson(const BenchRow& row) {
                          {"H", row.shape.heads},
                          {"dtype", name(row.dtype)},
                          {"tile", row.tile},
+                         {"fixed", row.fixed},
                          {"us_median", std::round(row.time.microseconds * 100) / 100},
                          {"us_mad", std::round(row.time.mad * 100) / 100},
                          {"min_bytes", static_cast<std::int64_t>(row.minBytes)},
                          {"ceiling_share", std::round(row.ceilingShare * 1e4) / 1e4}};
+  if (row.fixed.empty())
+    json.erase("fixed");
   for (const auto& [dim, size] : row.dims)
     json[dim] = size;
   return json;
@@ -159,7 +183,7 @@ BenchRow measure(const BenchCase& benchCase, const CompiledVariant& variant,
   placement.device = gpu.ordinal;
   DeviceCall device(plan, signature, benchCase.shape, host, placement);
   const LaunchPlan bound = device.bind(kernel.binder());
-  BenchRow row = rowOf(variant, signature, benchCase.shape, family, tile);
+  BenchRow row = rowOf(variant, signature, benchCase.shape, family, {&tile, 1});
   row.pass = isStep ? "step" : "fwd";
   time(
       row, [&](cuda::StreamHandle stream) { kernel.launch(bound, stream); },
@@ -170,27 +194,32 @@ BenchRow measure(const BenchCase& benchCase, const CompiledVariant& variant,
 BenchRow measureBackward(const BenchCase& benchCase, const CompiledVariant& variant,
                          const Signature& signature, const DeviceInfo& gpu,
                          const BenchMethod& method) {
+  checkFixed(benchCase.fixed, variant.plan);
   const Plan &plan = variant.plan, &adjoint = variant.backward;
   const Signature own = adjointSignature(plan, adjoint, signature);
-  const Problem problem{&adjoint, Family::sequential, own, benchCase.shape};
-  const Tile tile = tileFor(problem, adjointOracleOf(variant), gpu, method);
+  const BackwardPass pass(variant, signature, gpu.limits);
+  std::vector<Tile> tiles;
+  for (std::size_t i = 0; i < pass.kernels().size(); ++i)
+    tiles.push_back(
+        tileFor(pass.problem(i, benchCase.shape), pass.kernels()[i].oracle, gpu, method));
 
   Kernels kernels;
-  const PreparedSequence sequence(kernels, emitSequentialBackward(plan, adjoint, signature, tile),
-                                  gpu.ordinal);
+  const PreparedSequence sequence(kernels, pass.emit(tiles), gpu.ordinal);
   cuda::ContextScope scope(gpu.ordinal);
   Draw how;
   how.initialStates = false;
   how.heads = benchCase.heads;
   const HostCall host = draw(adjoint, own, {1, benchCase.shape.tokens, benchCase.shape.heads}, how);
-  BackwardCall device(plan, adjoint, signature, benchCase.shape, host, false, gpu.ordinal);
+  BackwardCall device(plan, adjoint, signature, benchCase.shape, host, false, gpu.ordinal,
+                      benchCase.fixed);
   const SequenceLaunch bound = device.bind(sequence);
 
   std::map<std::string, int> heads = benchCase.heads;
   for (const auto& [input, count] : benchCase.heads)
     heads["d." + input] = count;
-  BenchRow row = rowOf(variant, signature, benchCase.shape, problem.family, tile);
+  BenchRow row = rowOf(variant, signature, benchCase.shape, pass.family(), tiles);
   row.pass = "bwd";
+  row.fixed = benchCase.fixed;
   time(
       row, [&](cuda::StreamHandle stream) { sequence.launch(bound, stream); },
       minBytes(adjoint, own, benchCase.shape, heads, {.isWritten = false}), gpu, method);

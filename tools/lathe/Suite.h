@@ -9,6 +9,7 @@
 
 #include <map>
 #include <nlohmann/json_fwd.hpp>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,8 @@ struct BenchCase {
   DType dtype = DType::bf16;
   std::map<std::string, int> heads;  ///< Inputs with fewer heads than the call.
   bool isBackward = false;
+  std::set<std::string> fixed =
+      {};  ///< Inputs, params and consts whose gradients are not asked for.
 };
 
 /// The cases of a named suite. Throws UsageError for one that is unknown.
@@ -30,6 +33,7 @@ std::vector<BenchCase> suiteOf(const std::string& name);
 /// One row of bench/results: microseconds with a cold L2, and the share of the copy ceiling.
 struct BenchRow {
   std::string variant, family, form, pass, tile;
+  std::set<std::string> fixed;  ///< As of BenchCase.
   Shape shape;
   std::map<std::string, int> dims;
   DType dtype = DType::bf16;
@@ -65,7 +69,7 @@ BenchRow measure(const BenchCase& benchCase, const CompiledVariant& variant,
                  const BenchMethod& method);
 
 /// As `measure`, of the backward pass: from the gradients of the outputs to those of all inputs,
-/// params and consts.
+/// params and consts that are not fixed. Throws UsageError for a fixed name that is none of these.
 BenchRow measureBackward(const BenchCase& benchCase, const CompiledVariant& variant,
                          const Signature& signature, const DeviceInfo& gpu,
                          const BenchMethod& method);

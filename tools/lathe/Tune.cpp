@@ -1,5 +1,4 @@
 // lathe tune: the fastest tile for a shape on this GPU.
-#include "compiler/cuda/Backward.h"
 #include "tools/lathe/Command.h"
 #include "tools/lathe/CpuDevice.h"
 #include "tools/lathe/KernelOptions.h"
@@ -7,7 +6,7 @@
 #include "tools/lathe/Progress.h"
 #include "tools/lathe/Report.h"
 #include "tools/lathe/SpecFile.h"
-#include "tuner/Oracle.h"
+#include "tuner/BackwardPass.h"
 #include "tuner/Tuner.h"
 
 #include <iostream>
@@ -37,25 +36,9 @@ int tuneOnCpu(const TuneCommand& options, const CompiledVariant& variant, const 
   return 0;
 }
 
-Problem problemOf(const TuneCommand& options, const CompiledVariant& variant, const Shape& shape,
-                  bool isBackward) {
-  const Signature signature = parseSignature(options.kernel, variant.plan);
-  if (!isBackward)
-    return {&variant.plan, parseFamily(options.kernel.family, variant.plan, shape.tokens),
-            signature, shape};
-  refuseFamily(options.kernel.family);
-  return {&variant.backward, Family::sequential,
-          adjointSignature(variant.plan, variant.backward, signature), shape};
-}
-
-int tuneVariant(const TuneCommand& options) {
-  const CompiledVariant variant = loadVariant(options.file, options.kernel.variant);
-  const Shape shape = parseShape(options.kernel.shape);
-  if (options.on == "cpu")
-    return tuneOnCpu(options, variant, shape);
-  const bool isBackward = options.pass == "bwd";
-  const Problem problem = problemOf(options, variant, shape, isBackward);
-  const DeviceInfo gpu = deviceInfo(options.device);
+/// One kernel, and the winner stored.
+void tuneKernel(const TuneCommand& options, const std::string& what, const Problem& problem,
+                const Oracle& oracle, const DeviceInfo& gpu) {
   Progress progress(std::cerr, isProgressTerminal());
   TuneOptions how;
   how.budgetSeconds = options.budget;
@@ -65,14 +48,11 @@ int tuneVariant(const TuneCommand& options) {
     progress.show(step, done, total);
   };
   Database database;
-  const TuningResult result =
-      tune(problem, options.device, isBackward ? adjointOracleOf(variant) : oracleOf(variant),
-           database, how);
+  const TuningResult result = tune(problem, options.device, oracle, database, how);
   progress.finish();
   if (options.isFresh)
     database.store(problem, gpu, result);
-  std::cout << variant.name << (isBackward ? " backward " : " ") << name(problem.family) << " on "
-            << gpu.name << "\n";
+  std::cout << what << " " << name(problem.family) << " on " << gpu.name << "\n";
   printTrials(std::cout, result);
   std::cout << toString(result.winner) << ": " << fixedText(result.microseconds, 1)
             << " us; tuning took " << timeText(result.seconds) << "\n";
@@ -80,6 +60,30 @@ int tuneVariant(const TuneCommand& options) {
     Database(options.exported).store(problem, gpu, result);
     std::cout << "also stored in " << options.exported
               << ", which LATHE_TUNING_PATH can name on another machine\n";
+  }
+}
+
+int tuneVariant(const TuneCommand& options) {
+  const CompiledVariant variant = loadVariant(options.file, options.kernel.variant);
+  const Shape shape = parseShape(options.kernel.shape);
+  if (options.on == "cpu")
+    return tuneOnCpu(options, variant, shape);
+  const DeviceInfo gpu = deviceInfo(options.device);
+  const Signature signature = parseSignature(options.kernel, variant.plan);
+  if (options.pass != "bwd") {
+    const Problem problem{&variant.plan,
+                          parseFamily(options.kernel.family, variant.plan, shape.tokens), signature,
+                          shape};
+    tuneKernel(options, variant.name, problem, oracleOf(variant), gpu);
+    return 0;
+  }
+  refuseFamily(options.kernel.family);
+  const BackwardPass pass(variant, signature, gpu.limits);
+  for (std::size_t i = 0; i < pass.kernels().size(); ++i) {
+    const BackwardPass::Kernel& kernel = pass.kernels()[i];
+    const bool isPart = kernel.plan.variant != variant.backward.variant;
+    tuneKernel(options, isPart ? kernel.plan.variant : variant.name + " backward",
+               pass.problem(i, shape), kernel.oracle, gpu);
   }
   return 0;
 }

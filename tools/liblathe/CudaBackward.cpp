@@ -1,13 +1,12 @@
 // The backward pass on a GPU.
 #include "compiler/cpu/OfProcess.h"
-#include "compiler/cuda/Backward.h"
 #include "runtime/Sequence.h"
 #include "tools/liblathe/CpuRules.h"
 #include "tools/liblathe/CudaChoice.h"
 #include "tools/liblathe/Failure.h"
 #include "tools/liblathe/Shared.h"
 #include "tools/liblathe/Tensors.h"
-#include "tuner/Oracle.h"
+#include "tuner/BackwardPass.h"
 
 namespace lathe::abi {
 
@@ -87,19 +86,22 @@ Prepared prepareCudaBackward(const std::shared_ptr<const Variant>& variant, cons
                         " has no backward pass for CUDA: " + plan->noKernel);
   const DeviceInfo gpu = deviceInfo(request.device);
   try {
-    const Problem problem{&compiled.backward, Family::sequential,
-                          adjointSignature(compiled.plan, compiled.backward, request.signature),
-                          request.shape};
-    const Choice choice = chooseTile(problem, adjointOracleOf(compiled), gpu, tuning);
-    const std::string tile = toString(choice.tile);
-    const std::string key = keyOf(*variant, request) + " " + name(problem.family) + " " + tile;
+    const BackwardPass pass(compiled, request.signature, gpu.limits);
+    std::vector<Tile> tiles;
+    ChoiceOrigin origin = ChoiceOrigin::tuned;
+    for (std::size_t i = 0; i < pass.kernels().size(); ++i) {
+      const Choice choice =
+          chooseTile(pass.problem(i, request.shape), pass.kernels()[i].oracle, gpu, tuning);
+      tiles.push_back(choice.tile);
+      origin = std::max(origin, choice.origin);
+    }
+    const std::string tile = toString(tiles);
+    const std::string key = keyOf(*variant, request) + " " + name(pass.family()) + " " + tile;
     auto kernel = ofProcess<Shared<std::string, Kernel>>().get(key, [&] {
-      return std::make_shared<const CudaBackward>(
-          ofProcess<Kernels>(), variant,
-          emitSequentialBackward(compiled.plan, compiled.backward, request.signature, choice.tile),
-          request, problem.family);
+      return std::make_shared<const CudaBackward>(ofProcess<Kernels>(), variant, pass.emit(tiles),
+                                                  request, pass.family());
     });
-    return {std::move(kernel), tile, name(choice.origin)};
+    return {std::move(kernel), tile, name(origin)};
   } catch (const std::invalid_argument& error) {
     throw Failure(LATHE_ERROR_UNSUPPORTED, error.what());
   }

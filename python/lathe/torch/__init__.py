@@ -16,9 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from . import _calls, _torch
-from .errors import ArgumentError
-from .variant import Variant, load
+from .. import _calls, _torch
+from ..errors import ArgumentError
+from ..variant import Variant, load
 
 __all__ = ["Op", "op"]
 
