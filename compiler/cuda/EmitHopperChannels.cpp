@@ -52,7 +52,10 @@ void HopperScanEmitter::placeChannelInputs() {
     }
   }
   const int stage = 2 * keyTile() + valueTile() + gateTile();
-  for (int operand : program.vectorInputs()) {
+  std::set<int> loaded = program.vectorInputs();
+  if (outputGate >= 0)
+    loaded.insert(outputGate);
+  for (int operand : loaded) {
     const Operand& input = plan.operands[operand];
     if (!axes.isKey(input.dims) && !axes.isValue(input.dims))
       refuse("in the form for sm_90a an input is over " + axes.key + " or over " + axes.value +
@@ -99,8 +102,8 @@ void HopperScanEmitter::mapChannels() {
     const Operand& of = plan.operands[operand];
     const std::string type = cudaType(signature.dtypes[operand]);
     if (of.kind == Operand::Kind::param)
-      return "args.tensors[" + std::to_string(tensorIndex(kernel.tensors, operand)) +
-             "].at<const " + type + ">(0, head) + " + program.firstElement(of.dims);
+      return "args.tensors[" + std::to_string(tensorOf(operand)) + "].at<const " + type +
+             ">(0, head) + " + program.firstElement(of.dims);
     return "PanelRow<" + type + ", kChunk>{shared + stage * kStageBytes + " +
            std::to_string(placed.at(operand)) + ", token}";
   };
@@ -127,11 +130,11 @@ void HopperScanEmitter::mapChannels() {
       swept.insert(plan.nodes[index].operand);
   for (auto [operand, offset] : placed)
     if (signature.dtypes[operand] != DType::f32)
-      kernel.copies.push_back({tensorIndex(kernel.tensors, operand), panelColumns, hopperChunk});
+      kernel.copies.push_back({tensorOf(operand), panelColumns, hopperChunk});
   if (ofKeys)
     return;
   outputMap = int(kernel.copies.size());
-  kernel.copies.push_back({tensorIndex(kernel.tensors, output), panelColumns, hopperChunk});
+  kernel.copies.push_back({tensorOf(output), panelColumns, hopperChunk});
 }
 
 void HopperScanEmitter::layOutChannels(SharedLayout& room) {
@@ -168,11 +171,12 @@ void HopperScanEmitter::writeChannelInputs(Text& text) const {
     const DType dtype = signature.dtypes[operand];
     text.line("template <> struct InputTile<", index++, "> {  // ", plan.operands[operand].name);
     text.line("  using Type = ", cudaType(dtype), ";");
-    text.line("  static constexpr int kTensor = ", tensorIndex(kernel.tensors, operand),
-              ", kOffset = ", offset, ", kMap = ", dtype == DType::f32 ? -1 : map++, ";");
+    text.line("  static constexpr int kTensor = ", tensorOf(operand), ", kOffset = ", offset,
+              ", kMap = ", dtype == DType::f32 ? -1 : map++, ";");
     text.line("  static constexpr bool kOfKey = ",
               axes.isKey(plan.operands[operand].dims) ? "true" : "false",
-              ", kSwept = ", swept.count(operand) ? "true" : "false", ";");
+              ", kSwept = ", swept.count(operand) ? "true" : "false",
+              ", kWritten = ", operand == part.written ? "true" : "false", ";");
     text.line("};");
   }
 }
@@ -210,7 +214,8 @@ void HopperScanEmitter::writeChannelConstants(Text& text) const {
   const std::set<int> finish = finishNodes();
   flag("kFinishesValues", std::any_of(finish.begin(), finish.end(), [&](int index) {
          return index != form.read && index != form.normaliserRead && !factor(index) &&
-                plan.nodes[index].kind == Node::Kind::operand;
+                plan.nodes[index].kind == Node::Kind::operand &&
+                plan.nodes[index].operand != outputGate;
        }));
 }
 

@@ -7,12 +7,12 @@
 
 namespace lathe::cuda {
 
-HopperScanEmitter::HopperScanEmitter(const Plan& plan, const Signature& signature, const Tile& tile)
-    : plan(plan), signature(signature), tile(tile), form(*plan.scan), analysis(plan),
+HopperScanEmitter::HopperScanEmitter(const Plan& plan, const Signature& signature, const Tile& tile,
+                                     const ScanPart& part)
+    : plan(plan), signature(signature), tile(tile), part(part), form(*plan.scan), analysis(plan),
       axes{form.keyDim, form.valueDim},
       program(
-          plan, signature, analysis, axes,
-          [this](int operand) { return tensorIndex(kernel.tensors, operand); },
+          plan, signature, analysis, axes, [this](int operand) { return tensorOf(operand); },
           [this](int operand) { return constantIndex(kernel, operand); }),
       heads(tile.blockV == 2 * panelColumns && signature.dims.at(form.valueDim) == panelColumns
                 ? 2
@@ -22,7 +22,7 @@ HopperScanEmitter::HopperScanEmitter(const Plan& plan, const Signature& signatur
       keyPanels((signature.dims.at(form.keyDim) + panelColumns - 1) / panelColumns) {
   kernel.entry = entryName(plan, Family::scan);
   kernel.arch = name(Form::sm90a);
-  kernel.tensors = tensorSlots(plan);
+  kernel.tensors = tensorSlots(plan, part);
   kernel.constants = constantOperands(plan);
   states = form.states();
 }
@@ -38,6 +38,9 @@ void HopperScanEmitter::check() const {
     refuse("chunk must be 64 or 128 in the form for sm_90a");
   if (together > 1 && form.isSum())
     refuse("chunk must be 64 in the form for sm_90a of a sum over all tokens");
+  if (part.isPair && !ofKeys)
+    refuse("the form for sm_90a takes scans from both ends with a decay of every channel of " +
+           axes.key + " each");
   if (heads > 1 && form.isSum())
     refuse("a block of two heads takes no sum over all tokens");
   if (together > 1 && channels)
@@ -131,8 +134,8 @@ void HopperScanEmitter::mapRows() {
   describeRows();
   program.rowPointer = [this](int operand) {
     if (plan.operands[operand].kind == Operand::Kind::param)
-      return "args.tensors[" + std::to_string(tensorIndex(kernel.tensors, operand)) +
-             "].at<const " + cudaType(signature.dtypes[operand]) + ">(0, head) + " +
+      return "args.tensors[" + std::to_string(tensorOf(operand)) + "].at<const " +
+             cudaType(signature.dtypes[operand]) + ">(0, head) + " +
              program.firstElement(plan.operands[operand].dims);
     // Of an input that is both, the tile of the keys is the one that a sweep copies.
     for (const Product* product : {&key, &value, &query})
@@ -181,8 +184,9 @@ bool HopperScanEmitter::valuesInOutput() const {
 /// An input over V that only the output is made of.
 void HopperScanEmitter::takeGate(int node) {
   const Node& input = plan.nodes[node];
-  if (channels || plan.operands[input.operand].kind != Operand::Kind::input ||
-      !axes.isValue(input.dims) || signature.dtypes[input.operand] != signature.compute ||
+  if ((channels && input.operand != part.written) ||
+      plan.operands[input.operand].kind != Operand::Kind::input || !axes.isValue(input.dims) ||
+      signature.dtypes[input.operand] != signature.compute ||
       (outputGate >= 0 && outputGate != input.operand))
     refuse(channels ? "in the form for sm_90a with a decay of every channel the output is made of "
                       "the read, the values and scalars of the token"
@@ -278,8 +282,10 @@ void HopperScanEmitter::writeConstants(Text& text) const {
   flag("kSum", form.isSum());
   constant("kOpposite", form.normaliser >= 0 ? 2 : 1);
   flag("kValuesInOutput", valuesInOutput());
+  flag("kPair", part.isPair);
+  flag("kMirrored", part.isReverse);
   flag("kOutputGate", outputGate >= 0);
-  constant("kOutputGateOffset", gateOffset);
+  constant("kOutputGateOffset", channels && outputGate >= 0 ? placed.at(outputGate) : gateOffset);
 }
 
 void HopperScanEmitter::writeFactors(Text& text) const {
@@ -303,7 +309,7 @@ void HopperScanEmitter::writeOperands(Text& text) const {
   text.line("  }");
 }
 
-KernelSource HopperScanEmitter::emit() {
+ScanSource HopperScanEmitter::emit() {
   check();
   if (channels) {
     mapChannels();
@@ -314,13 +320,12 @@ KernelSource HopperScanEmitter::emit() {
     if (form.normaliser >= 0 && !value.factors.empty())
       refuse("the form for sm_90a takes no normaliser beside values that are scaled");
     for (const Product* product : {&query, &key, &value})
-      kernel.copies.push_back(
-          {tensorIndex(kernel.tensors, product->operand), panelColumns, hopperChunk});
+      kernel.copies.push_back({tensorOf(product->operand), panelColumns, hopperChunk});
     mapRows();
     keepScalars();
     for (int operand : {output, outputGate})
       if (operand >= 0)
-        kernel.copies.push_back({tensorIndex(kernel.tensors, operand), panelColumns, hopperChunk});
+        kernel.copies.push_back({tensorOf(operand), panelColumns, hopperChunk});
   }
   layOut();
   Text variant;
@@ -363,19 +368,17 @@ KernelSource HopperScanEmitter::emit() {
     own.push_back("templates/kernels/scan_sm90_sum.cuh");
   }
   templates.insert(templates.end(), own.begin(), own.end());
-  kernel.text = assemble(plan, kernel, templates, variant,
-                         std::string("lathe::Hopper") +
-                             (ofKeys         ? "ChannelScan"
-                              : channels     ? "ValueScan"
-                              : form.isSum() ? "Sum"
-                                             : "Scan") +
-                             "<lathe::Variant>{args, lathe::alignShared<1024>(shared)}.run();",
-                         1);
-  return kernel;
+  return {std::move(kernel), templates, std::move(variant),
+          ofKeys         ? "HopperChannelScan"
+          : channels     ? "HopperValueScan"
+          : form.isSum() ? "HopperSum"
+                         : "HopperScan",
+          "args, lathe::alignShared<1024>(shared)"};
 }
 
-KernelSource emitHopperScan(const Plan& plan, const Signature& signature, const Tile& tile) {
-  return HopperScanEmitter(plan, signature, tile).emit();
+ScanSource emitHopperScan(const Plan& plan, const Signature& signature, const Tile& tile,
+                          const ScanPart& part) {
+  return HopperScanEmitter(plan, signature, tile, part).emit();
 }
 
 }  // namespace lathe::cuda

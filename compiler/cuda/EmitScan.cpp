@@ -1,3 +1,4 @@
+#include "compiler/cuda/PairedScans.h"
 #include "compiler/cuda/ScanEmitter.h"
 
 #include <algorithm>
@@ -43,6 +44,7 @@ void ScanEmitter::writeConstants(Text& text) const {
   text.line("  static constexpr bool kReverse = ", form.reverse ? "true" : "false", ";");
   text.line("  static constexpr bool kRowProgram = ", program.hasRowProgram() ? "true" : "false",
             ";");
+  text.line("  static constexpr bool kMirrored = ", part.isReverse ? "true" : "false", ";");
 }
 
 void ScanEmitter::writeTiles(Text& text) const {
@@ -67,14 +69,14 @@ void ScanEmitter::writeCopies(Text& text) const {
   for (auto [operand, offset] : staged) {
     const char* type = cudaType(signature.dtypes[operand]);
     bool ofKey = isKey(operand);
-    int tensor = tensorIndex(kernel.tensors, operand);
+    int tensor = tensorOf(operand);
     std::string x = std::to_string(operand);
     members.line("    const ", type, "* source", x, ";  // ", plan.operands[operand].name);
     members.line("    int64 stride", x, ";");
     members.line("    int columns", x, ", alignment", x, ";");
     start.line("      source", x, " = args.tensors[", tensor, "].at<const ", type,
                ">(sequence, head) + ", firstColumn(ofKey), ";");
-    start.line("      stride", x, " = args.tensors[", tensor, "].token;");
+    start.line("      stride", x, " = args.tensors[", tensor, "].stride(sequence);");
     start.line("      columns", x, " = ", dim(plan.operands[operand].dims[0]), " - ",
                firstColumn(ofKey), ";");
     start.line("      alignment", x, " = rowAlignment<", type, ">(args.tensors[", tensor, "]);");
@@ -146,7 +148,7 @@ void ScanEmitter::writeFinish(Text& text) const {
   text.line("  }");
 }
 
-KernelSource ScanEmitter::emit() {
+ScanSource ScanEmitter::emit() {
   check();
   kernel.threads = tile.blockV * 2;
   kernel.tilesPerHead = (dim(axes.value) + tile.blockV - 1) / tile.blockV;
@@ -170,25 +172,33 @@ KernelSource ScanEmitter::emit() {
   writeOutputAccess(variant, kernel.tensors, outputs);
   writeFinish(variant);
   variant.line("};");
-  std::vector<std::string> templates = {"templates/kernels/decay.cuh",
-                                        "templates/kernels/scan_scores.cuh",
-                                        "templates/kernels/scan.cuh"};
+  std::vector<std::string> templates = {
+      "templates/kernels/decay.cuh", "templates/kernels/scan_scores.cuh",
+      "templates/kernels/scan_values.cuh", "templates/kernels/scan.cuh"};
   if (form.isSum())
     templates.insert(templates.end(),
                      {"templates/kernels/sum_initial.cuh", "templates/kernels/scan_sum.cuh"});
-  kernel.text = assemble(plan, kernel, templates, variant,
-                         std::string("lathe::") + (form.isSum() ? "Sum" : "Scan") +
-                             "<lathe::Variant>{args, shared}.run();",
-                         1);
-  return kernel;
+  return {std::move(kernel), templates, std::move(variant), form.isSum() ? "Sum" : "Scan",
+          "args, shared"};
+}
+
+ScanSource emitPortableScan(const Plan& plan, const Signature& signature, const Tile& tile,
+                            const ScanPart& part) {
+  return ScanEmitter(plan, signature, tile, part).emit();
 }
 
 KernelSource emitScan(const Plan& plan, const Signature& signature, const Tile& tile) {
   if (!plan.scan)
     throw std::invalid_argument("variant '" + plan.variant +
                                 "' has no scan form; its family is sequential");
-  return tile.form == Form::sm90a ? emitHopperScan(plan, signature, tile)
-                                  : ScanEmitter(plan, signature, tile).emit();
+  if (plan.reverseScan)
+    return emitPairedScans(plan, signature, tile);
+  ScanSource source = tile.form == Form::sm90a ? emitHopperScan(plan, signature, tile)
+                                               : emitPortableScan(plan, signature, tile);
+  source.kernel.text =
+      assemble(plan, source.kernel, source.templates, source.variant,
+               "lathe::" + source.type + "<lathe::Variant>{" + source.arguments + "}.run();", 1);
+  return std::move(source.kernel);
 }
 
 }  // namespace lathe::cuda

@@ -8,8 +8,27 @@
 namespace lathe::cuda {
 
 KernelSource emitScan(const Plan& plan, const Signature& signature, const Tile& tile);
-/// The form of the scan family that only sm_90a runs.
-KernelSource emitHopperScan(const Plan& plan, const Signature& signature, const Tile& tile);
+
+/// What a scan is of two, one from each end, each with a plan of its own (PairedScans.h).
+struct ScanPart {
+  bool isPair = false, isReverse = false;
+  /// The input that stands for what the other one has written, and the output where it is.
+  int written = -1, output = -1;
+};
+
+/// A kernel of the scan family but for what is around the Variant.
+struct ScanSource {
+  KernelSource kernel;
+  std::vector<std::string> templates;
+  Text variant;
+  std::string type;       ///< "HopperScan": what runs it.
+  std::string arguments;  ///< What that is made from: "args, shared".
+};
+ScanSource emitPortableScan(const Plan& plan, const Signature& signature, const Tile& tile,
+                            const ScanPart& part = {});
+/// The form that only sm_90a runs.
+ScanSource emitHopperScan(const Plan& plan, const Signature& signature, const Tile& tile,
+                          const ScanPart& part = {});
 /// The form of step and sequential that runs any plan.
 KernelSource emitGeneral(const Plan& plan, Family family, const Signature& signature,
                          const Tile& tile);
@@ -46,6 +65,9 @@ void checkSignature(const Plan& plan, const Signature& signature);
 /// The list of tensors of a kernel's argument: all inputs, params and outputs in the plan's order,
 /// then each state's initial and final value.
 std::vector<KernelSource::Slot> tensorSlots(const Plan& plan);
+/// Of both scans the same.
+std::vector<KernelSource::Slot> tensorSlots(const Plan& plan, const ScanPart& part);
+int tensorIndex(const std::vector<KernelSource::Slot>& slots, int operand, const ScanPart& part);
 int tensorIndex(const std::vector<KernelSource::Slot>& slots, int operand,
                 KernelSource::Slot::Role role = KernelSource::Slot::Role::operand);
 std::vector<int> constantOperands(const Plan& plan);

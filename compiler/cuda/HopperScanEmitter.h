@@ -24,8 +24,9 @@ struct Product {
 
 class HopperScanEmitter {
 public:
-  HopperScanEmitter(const Plan& plan, const Signature& signature, const Tile& tile);
-  KernelSource emit();
+  HopperScanEmitter(const Plan& plan, const Signature& signature, const Tile& tile,
+                    const ScanPart& part);
+  ScanSource emit();
 
 private:
   [[noreturn]] void refuse(const std::string& why) const {
@@ -33,6 +34,7 @@ private:
                                 ": " + why);
   }
   int dim(const std::string& name) const { return signature.dims.at(name); }
+  int tensorOf(int operand) const { return tensorIndex(kernel.tensors, operand, part); }
   /// A scalar of the token; with a decay of every channel also one that is made of vectors.
   bool factor(int node) const {
     return plan.nodes[node].dims.empty() && (channels || analysis.scalar(node)) &&
@@ -76,6 +78,7 @@ private:
   const Plan& plan;
   const Signature& signature;
   const Tile& tile;
+  const ScanPart& part;
   const ScanForm& form;
   Analysis analysis;
   Axes axes;

@@ -57,7 +57,7 @@ void HopperScanEmitter::layOut() {
                                        ? keyPanels * panelColumns * (form.normaliser >= 0 ? 2 : 1)
                                    : form.normaliser >= 0 ? dim(axes.key)
                                                           : 0),
-                       form.isSum()};
+                       form.isSum(), part.isPair};
 }
 
 /// Less to those who copy than to those who hold the state. No default tile of the library spills
@@ -74,6 +74,7 @@ void HopperScanEmitter::writeRegisters(Text& text) const {
                               : together > 1 ? Registers{40, 88, 192}
                               : form.normaliser >= 0
                                   ? (inPlace ? Registers{48, 104, 176} : Registers{56, 88, 184})
+                              : !sums.empty()      ? Registers{56, 104, 176}
                               : form.reverse       ? Registers{64, 80, 184}
                               : gate && heads == 1 ? Registers{40, 88, 192}
                               : gate               ? Registers{56, 88, 184}

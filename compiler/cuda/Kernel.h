@@ -91,6 +91,8 @@ struct Segmenting {
   /// Whether all of a sequence is swept before any of it is walked: one block does both, or so many
   /// sweep and as many others walk.
   bool isSum = false;
+  /// Whether a scan from each end has as many segments, the latter's behind the former's.
+  bool isPair = false;
 };
 
 /// How a kernel computes again what a walk over a sequence leaves to the next, a span at a time.

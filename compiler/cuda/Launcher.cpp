@@ -56,7 +56,9 @@ std::string launcher(const Plan& plan, const Signature& signature, const KernelS
               name(signature.dtypes[slot.operand]), " ", shapeText(plan, signature, slot));
   }
   if (kernel.segmenting.chunk)
-    text.line("    int segments,  // that run at the same time, 1 to ", maxSegments, "\n",
+    text.line("    int segments,  // that run at the same time, ",
+              kernel.segmenting.isPair ? "of both directions: even, 2" : "1", " to ",
+              maxSegments * (kernel.segmenting.isPair ? 2 : 1), "\n",
               "    void* workspace,  // of ", workspaceHead, " + batch * heads",
               cuda::gridFactor(kernel), " * segments * ", kernel.segmenting.roomBytes,
               " bytes, the first ", workspaceHead,
@@ -91,8 +93,13 @@ std::string launcher(const Plan& plan, const Signature& signature, const KernelS
   text.line("  args.segments = ", kernel.segmenting.chunk ? "segments" : "1", ";");
   if (kernel.segmenting.chunk) {
     text.line("  args.workspace = workspace;");
-    text.line("  if (segments < 1 || (segments > 1 && (!workspace || (long long)batch * heads",
-              cuda::gridFactor(kernel), " * segments > ", maxSegmentBlocks, ")))");
+    if (kernel.segmenting.isPair)
+      text.line("  if (segments < 2 || segments % 2 || !workspace ||\n      (segments > 2 && ",
+                "(long long)batch * heads", cuda::gridFactor(kernel), " * (segments + 1) > ",
+                maxSegmentBlocks, "))");
+    else
+      text.line("  if (segments < 1 || (segments > 1 && (!workspace || (long long)batch * heads",
+                cuda::gridFactor(kernel), " * segments > ", maxSegmentBlocks, ")))");
     text.line("    return cudaErrorInvalidValue;");
   }
   if (kernel.tokenBytes)

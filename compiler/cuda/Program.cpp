@@ -212,7 +212,8 @@ std::string Program::scalarOperand(int index, const std::string& token) const {
   std::string type = std::string("const ") + cudaType(signature.dtypes[node.operand]);
   if (plan.operands[node.operand].kind == Operand::Kind::param)
     return "*" + tensor + ".at<" + type + ">(0, head)";
-  return tensor + ".at<" + type + ">(sequence, head)[int64(" + token + ") * " + tensor + ".token]";
+  return tensor + ".at<" + type + ">(sequence, head)[int64(" + token + ") * " + tensor +
+         ".stride(sequence)]";
 }
 
 void Program::writeScalarProgram(Text& text) const {

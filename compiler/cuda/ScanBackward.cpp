@@ -43,11 +43,21 @@ const Operand* laterSum(const Plan* rest) {
   return nullptr;
 }
 
-std::vector<std::string> gradientsOfConsts(const Plan& plan) {
+/// What scans do not give: gradients of consts, and of params that decays are made of. In a sum
+/// over all tokens of the gradients of decays, what is rounded adds up faster than these do.
+std::vector<std::string> sequentialGradients(const Plan& plan, const Plan* rest) {
   std::vector<std::string> names;
   for (const Operand& operand : plan.operands)
     if (operand.kind == Kind::constant)
       names.push_back("final d." + operand.name);
+  const Operand* later = laterSum(rest);
+  if (!later)
+    return names;
+  const cuda::Analysis analysis(*rest);
+  for (const Operand& operand : rest->operands)
+    if (operand.kind == Kind::state && &operand != later &&
+        analysis.closure({operand.value}, [](int) { return false; }).count(later->value))
+      names.push_back("final " + operand.name);
   return names;
 }
 
@@ -119,7 +129,7 @@ KernelSequence emitScanBackward(const Plan& plan, const Plan& adjoint, const Sig
     throw std::invalid_argument("the backward pass of '" + plan.variant + "' takes " +
                                 std::to_string(kernels.size() + 1) + " tiles, not " +
                                 std::to_string(tiles.size()));
-  const std::vector<std::string> consts = gradientsOfConsts(plan);
+  const std::vector<std::string> others = sequentialGradients(plan, rest);
   std::vector<KernelStep> steps;
   std::vector<Temporary> own;
   bool writesFinal = true;
@@ -136,7 +146,7 @@ KernelSequence emitScanBackward(const Plan& plan, const Plan& adjoint, const Sig
         step.without = sumsOf(kernels[i - 1].plan);
       writesFinal = writesFinal && !part.scan->reverse;
     }
-    step.without.insert(step.without.end(), consts.begin(), consts.end());
+    step.without.insert(step.without.end(), others.begin(), others.end());
     steps.push_back(std::move(step));
   }
   std::vector<DotStep> dots;
@@ -154,10 +164,10 @@ KernelSequence emitScanBackward(const Plan& plan, const Plan& adjoint, const Sig
       own.push_back({dot.to, Shape::states, {}, DType::f32});
     }
   }
-  if (!consts.empty()) {
+  if (!others.empty()) {
     const Signature all = adjointSignature(plan, adjoint, signature);
     steps.push_back({adjoint, all, emit(adjoint, Family::sequential, all, tiles.back())});
-    steps.back().beside = consts;
+    steps.back().beside = others;
   }
   KernelSequence sequence = closeBackward(plan, adjoint, signature, std::move(steps));
   sequence.temporaries.insert(sequence.temporaries.end(), own.begin(), own.end());
@@ -165,7 +175,7 @@ KernelSequence emitScanBackward(const Plan& plan, const Plan& adjoint, const Sig
   behind = sequence.steps.insert(behind, dots.begin(), dots.end()) + std::ptrdiff_t(dots.size());
   if (rest) {
     KernelStep step = restOf(plan, *rest, signature);
-    step.without = consts;
+    step.without = others;
     sequence.steps.insert(behind, std::move(step));
   }
   return sequence;

@@ -23,7 +23,8 @@ std::vector<ScanBackwardKernel> scanBackwardKernels(const Plan& plan, std::span<
                                                     const Signature& signature);
 
 /// One tile for each of the kernels, and one for the sequential pass, which runs instead where the
-/// gradient of a const is wanted. `rest` may be null. Throws std::invalid_argument as `emit` does.
+/// gradient of a const, or of a param that decays are made of, is wanted. `rest` may be null.
+/// Throws std::invalid_argument as `emit` does.
 KernelSequence emitScanBackward(const Plan& plan, const Plan& adjoint, const Signature& signature,
                                 std::span<const ScanBackwardKernel> kernels, const Plan* rest,
                                 std::span<const Tile> tiles);

@@ -19,11 +19,12 @@ struct Role {
 
 class ScanEmitter {
 public:
-  ScanEmitter(const Plan& plan, const Signature& signature, const Tile& tile);
-  KernelSource emit();
+  ScanEmitter(const Plan& plan, const Signature& signature, const Tile& tile, const ScanPart& part);
+  ScanSource emit();
 
 private:
   int dim(const std::string& name) const { return signature.dims.at(name); }
+  int tensorOf(int operand) const { return tensorIndex(kernel.tensors, operand, part); }
   int padded(bool ofKey) const { return ofKey ? paddedK : tile.blockV; }
   int pitch(bool ofKey, DType dtype) const { return padded(ofKey) + 16 / bytes(dtype); }
   bool isKey(int operand) const { return axes.isKey(plan.operands[operand].dims); }
@@ -42,6 +43,7 @@ private:
   const Plan& plan;
   const Signature& signature;
   const Tile& tile;
+  const ScanPart& part;
   const ScanForm& form;
   Analysis analysis;
   Axes axes;

@@ -7,17 +7,17 @@ namespace lathe::cuda {
 
 static int roundUp(int value, int multiple) { return (value + multiple - 1) / multiple * multiple; }
 
-ScanEmitter::ScanEmitter(const Plan& plan, const Signature& signature, const Tile& tile)
-    : plan(plan), signature(signature), tile(tile), form(*plan.scan), analysis(plan),
+ScanEmitter::ScanEmitter(const Plan& plan, const Signature& signature, const Tile& tile,
+                         const ScanPart& part)
+    : plan(plan), signature(signature), tile(tile), part(part), form(*plan.scan), analysis(plan),
       axes{form.keyDim, form.valueDim},
       program(
-          plan, signature, analysis, axes,
-          [this](int operand) { return tensorIndex(kernel.tensors, operand); },
+          plan, signature, analysis, axes, [this](int operand) { return tensorOf(operand); },
           [this](int operand) { return constantIndex(kernel, operand); }),
       paddedK(roundUp(signature.dims.at(form.keyDim), 16)),
       channelGate(form.decay == DecayKind::vector), gateOfKey(form.decaySide == Side::key) {
   kernel.entry = entryName(plan, Family::scan);
-  kernel.tensors = tensorSlots(plan);
+  kernel.tensors = tensorSlots(plan, part);
   kernel.constants = constantOperands(plan);
   for (int i = 0; i < int(plan.operands.size()); ++i)
     if (plan.operands[i].kind == Operand::Kind::output)
@@ -57,8 +57,8 @@ std::string ScanEmitter::rowExpression(int operand) const {
   DType dtype = signature.dtypes[operand];
   bool ofKey = isKey(operand);
   if (plan.operands[operand].kind == Operand::Kind::param)
-    return "args.tensors[" + std::to_string(tensorIndex(kernel.tensors, operand)) + "].at<const " +
-           cudaType(dtype) + ">(0, head) + " + firstColumn(ofKey);
+    return "args.tensors[" + std::to_string(tensorOf(operand)) + "].at<const " + cudaType(dtype) +
+           ">(0, head) + " + firstColumn(ofKey);
   return tileExpression(ofKey, dtype, staged.at(operand), true) + " + token * " +
          std::to_string(pitch(ofKey, dtype));
 }

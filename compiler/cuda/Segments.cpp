@@ -44,6 +44,14 @@ int segmentsFor(const Segmenting& segmenting, std::int64_t heads, std::int64_t t
                 int multiprocessors) {
   if (segmenting.chunk == 0 || heads == 0)
     return 1;
+  if (segmenting.isPair) {
+    // Beside the counters of both scans' blocks there is one for each head, or for several.
+    Segmenting one = segmenting;
+    one.isPair = false;
+    const std::int64_t most = (maxSegmentBlocks / heads - 1) / 2;
+    const int each = segmentsFor(one, heads, tokens, multiprocessors);
+    return 2 * int(std::max<std::int64_t>(1, std::min<std::int64_t>(each, most)));
+  }
   std::int64_t chunks = (tokens + segmenting.chunk - 1) / segmenting.chunk;
   std::int64_t limit = std::min({std::int64_t(maxSegments), chunks, maxSegmentBlocks / heads});
   if (segmenting.isSum) {

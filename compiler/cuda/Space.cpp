@@ -89,7 +89,8 @@ Cost scanCost(const Plan& plan, const Signature& signature, const Tile& tile,
 Cost hopperScanCost(const Plan& plan, const Signature& signature, const Tile& tile,
                     const KernelSource& kernel, const Device& device, long long batchHeads) {
   constexpr double chunkStart = 600, perKey = 720, perValue = 2050, traffic = 500, shallow = 350,
-                   perGate = 2550, together = 100, togetherShallow = 1100, togetherScores = 1400;
+                   perGate = 2550, perValueGate = 1450, together = 100, togetherShallow = 1100,
+                   togetherScores = 1400;
   double k = signature.dims.at(plan.scan->keyDim) / 128.0, v = tile.blockV / 128.0;
   // What the warpgroup of the scores does for each chunk, in which two chunks at once add another.
   const int scores = kernel.headsOfBlock + (plan.scan->normaliser >= 0 ? 1 : 0);
@@ -109,7 +110,9 @@ Cost hopperScanCost(const Plan& plan, const Signature& signature, const Tile& ti
                     (tile.chunk > 64 ? together + (tile.stages < 4 ? togetherShallow : 0) +
                                            (scores > 1 ? togetherScores : 0)
                                      : 0) +
-                    (plan.scan->decay == DecayKind::vector ? perGate * k : 0);
+                    (plan.scan->decay != DecayKind::vector ? 0
+                     : plan.scan->decaySide == Side::key   ? perGate * k
+                                                           : perValueGate * v);
   Cost cost;
   cost.registers = device.registersPerMultiprocessor / kernel.threads / 8 * 8;
   cost.cycles = time * perChunk / tile.block;

@@ -65,8 +65,7 @@ private:
 
   void findScan(bool isPart) {
     NoScan why;
-    plan.scan = findScanForm(plan, isPart, why);
-    if (plan.scan)
+    if (findScanForm(plan, isPart, why))
       return;
     Operation* at = variant;
     for (const auto& [op, index] : operands)

@@ -8,8 +8,12 @@ namespace {
 
 class ScanFinder {
 public:
-  ScanFinder(Plan& plan, bool isPart)
-      : plan(plan), isPart(isPart), fromState(plan.nodes.size(), false) {
+  /// What a scan holds: all states, those in reverse as a sum with the others, or alone as a part
+  /// of a gradient does; or the states of one direction.
+  enum class States { whole, part, forward, reverse };
+
+  ScanFinder(Plan& plan, States held)
+      : plan(plan), held(held), isPart(held == States::part), fromState(plan.nodes.size(), false) {
     for (std::size_t at = 0; at < plan.nodes.size(); ++at) {
       const Node& node = plan.nodes[at];
       fromState[at] =
@@ -71,9 +75,9 @@ private:
   void findStates() {
     for (int at = 0; at < static_cast<int>(plan.operands.size()); ++at) {
       const Operand& operand = plan.operands[at];
-      if (operand.kind != Operand::Kind::state)
+      if (operand.kind != Operand::Kind::state || isOther(operand))
         continue;
-      if (operand.reverse && !isPart) {
+      if (operand.reverse && held == States::whole) {
         int& slot = operand.dims.size() == 2 ? form.opposite : form.oppositeNormaliser;
         if (slot != -1 || operand.dims.empty())
           refuse(at, inReverse);
@@ -95,9 +99,27 @@ private:
         refuse(own, inReverse);
     if (form.state == -1)
       throw NoScan{-1, "there is no state of two dimensions"};
-    form.reverse = stateNamed(form.state).reverse;
+    form.reverse = isPart && stateNamed(form.state).reverse;
     if (form.reverse && form.normaliser != -1)
       refuse(form.state, " goes in reverse and has a normaliser");
+  }
+
+  /// Whether a state belongs to the scan in the other direction.
+  bool isOther(const Operand& state) const {
+    return (held == States::forward && state.reverse) ||
+           (held == States::reverse && !state.reverse);
+  }
+
+  /// Whether a node reads such a state.
+  bool readsOther(const Node& node) const {
+    return node.kind == Node::Kind::contract &&
+           std::any_of(node.args.begin(), node.args.end(), [&](int arg) {
+             const Node& read = plan.nodes[arg];
+             const bool isState = read.kind == Node::Kind::state;
+             return (isState || read.kind == Node::Kind::affine) &&
+                    isOther(plan.operands[isState ? read.operand
+                                                  : plan.recurrences[read.affine].state]);
+           });
   }
 
   /// Of a state in reverse, with the decays that come behind the read.
@@ -185,7 +207,8 @@ private:
           std::any_of(plan.operands.begin(), plan.operands.end(), [&](const Operand& operand) {
             return operand.kind == Operand::Kind::output && operand.value == at && isSum(operand);
           });
-      if (reduces && fromState[at] && !form.reads(at) && !(isOutput && !isUsed(at)))
+      if (reduces && fromState[at] && !form.reads(at) && !readsOther(node) &&
+          !(isOutput && !isUsed(at)))
         refuse(form.state, " is read, and what is read is reduced over " + node.name +
                                "; the scan family applies elementwise maps to it");
     }
@@ -311,19 +334,46 @@ private:
   static constexpr const char* inReverse = " goes in reverse";
 
   Plan& plan;
+  const States held;
   const bool isPart;
   ScanForm form;
   std::vector<bool> fromState;
 };
 
+/// One scan from each end, of matrices alone, that meet in one output.
+bool findPair(Plan& plan) {
+  using States = ScanFinder::States;
+  const auto isOutput = [](const Operand& operand) {
+    return operand.kind == Operand::Kind::output;
+  };
+  const bool counts = std::any_of(plan.nodes.begin(), plan.nodes.end(), [](const Node& node) {
+    return node.kind == Node::Kind::position;
+  });
+  if (counts || std::count_if(plan.operands.begin(), plan.operands.end(), isOutput) != 1)
+    return false;
+  try {
+    const ScanForm forward = ScanFinder(plan, States::forward).run(),
+                   reverse = ScanFinder(plan, States::reverse).run();
+    if (forward.normaliser >= 0 || reverse.normaliser >= 0 || forward.keyDim != reverse.keyDim)
+      return false;
+    plan.scan = forward;
+    plan.reverseScan = reverse;
+  } catch (const NoScan&) {
+    return false;
+  }
+  return true;
+}
+
 }  // namespace
 
-std::optional<ScanForm> findScanForm(Plan& plan, bool isPart, NoScan& why) {
+bool findScanForm(Plan& plan, bool isPart, NoScan& why) {
+  using States = ScanFinder::States;
   try {
-    return ScanFinder(plan, isPart).run();
+    plan.scan = ScanFinder(plan, isPart ? States::part : States::whole).run();
+    return true;
   } catch (const NoScan& no) {
     why = no;
-    return std::nullopt;
+    return !isPart && findPair(plan);
   }
 }
 

@@ -11,9 +11,9 @@ struct NoScan {
   std::string reason;
 };
 
-/// The scan form of a plan whose operands, nodes and recurrences are complete; none, and `why`,
-/// where there is none. A sum of several log-decays becomes a node at the end. A part of a gradient
-/// (ScanGradient.h) may put out sums over V as well.
-std::optional<ScanForm> findScanForm(Plan& plan, bool isPart, NoScan& why);
+/// Gives a plan whose operands, nodes and recurrences are complete its scan, or one from each end;
+/// false, and `why`, where it has none. A sum of several log-decays becomes a node at the end. A
+/// part of a gradient (ScanGradient.h) may put out sums over V as well.
+bool findScanForm(Plan& plan, bool isPart, NoScan& why);
 
 }  // namespace lathe

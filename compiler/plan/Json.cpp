@@ -136,6 +136,20 @@ void checkNode(const Plan& plan, std::size_t at) {
                                 ") has " + std::to_string(node.args.size()) + " arguments");
 }
 
+void checkScan(const Plan& plan, const ScanForm& scan) {
+  const std::size_t operands = plan.operands.size(), nodes = plan.nodes.size();
+  requireIndex(scan.state, operands, "state of the scan");
+  for (int node : {scan.query, scan.key, scan.value, scan.read})
+    requireIndex(node, nodes, "a node of the scan");
+  requireIndexOrNone(scan.logDecay, nodes, "the log-decay of the scan");
+  requireIndexOrNone(scan.normaliser, operands, "the normaliser of the scan");
+  requireIndexOrNone(scan.normaliserRead, nodes, "the normaliser's read");
+  for (int state : {scan.opposite, scan.oppositeNormaliser})
+    requireIndexOrNone(state, operands, "a state of the scan in reverse");
+  for (int node : {scan.oppositeRead, scan.oppositeNormaliserRead})
+    requireIndexOrNone(node, nodes, "a read of the scan in reverse");
+}
+
 void check(const Plan& plan) {
   const std::size_t nodes = plan.nodes.size(), operands = plan.operands.size();
   for (const DerivedDim& derived : plan.rules.derived)
@@ -157,18 +171,9 @@ void check(const Plan& plan) {
       requireIndex(value, nodes, "the value of an outer product");
     }
   }
-  if (!plan.scan)
-    return;
-  requireIndex(plan.scan->state, operands, "state of the scan");
-  for (int node : {plan.scan->query, plan.scan->key, plan.scan->value, plan.scan->read})
-    requireIndex(node, nodes, "a node of the scan");
-  requireIndexOrNone(plan.scan->logDecay, nodes, "the log-decay of the scan");
-  requireIndexOrNone(plan.scan->normaliser, operands, "the normaliser of the scan");
-  requireIndexOrNone(plan.scan->normaliserRead, nodes, "the normaliser's read");
-  for (int state : {plan.scan->opposite, plan.scan->oppositeNormaliser})
-    requireIndexOrNone(state, operands, "a state of the scan in reverse");
-  for (int node : {plan.scan->oppositeRead, plan.scan->oppositeNormaliserRead})
-    requireIndexOrNone(node, nodes, "a read of the scan in reverse");
+  for (const std::optional<ScanForm>& scan : {plan.scan, plan.reverseScan})
+    if (scan)
+      checkScan(plan, *scan);
 }
 
 }  // namespace
@@ -327,6 +332,8 @@ void to_json(json& out, const Plan& plan) {
          {"recurrences", plan.recurrences}, {"remarks", plan.remarks}};
   if (plan.scan)
     out["scan"] = *plan.scan;
+  if (plan.reverseScan)
+    out["reverseScan"] = *plan.reverseScan;
   if (!plan.rules.derived.empty())
     out["derived"] = plan.rules.derived;
   if (!plan.rules.even.empty())
@@ -344,11 +351,10 @@ void from_json(const json& in, Plan& plan) {
     in.at("nodes").get_to(read.nodes);
     in.at("recurrences").get_to(read.recurrences);
     in.at("remarks").get_to(read.remarks);
-    if (in.contains("scan")) {
-      ScanForm scan;
-      from_json(in.at("scan"), scan);
-      read.scan = scan;
-    }
+    for (auto [name, scan] :
+         {std::pair{"scan", &read.scan}, std::pair{"reverseScan", &read.reverseScan}})
+      if (in.contains(name))
+        from_json(in.at(name), scan->emplace());
     read.rules.derived = in.value("derived", std::vector<DerivedDim>{});
     read.rules.even = in.value("even", std::vector<std::string>{});
     read.noKernel = in.value("noKernel", "");

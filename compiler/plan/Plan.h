@@ -119,11 +119,11 @@ struct ScanForm {
   int state = -1;                                       ///< Operand.
   int query = -1, key = -1, value = -1, logDecay = -1;  ///< Nodes; logDecay is -1 without decay.
   DecayKind decay = DecayKind::none;
-  int read = -1;             ///< The contract node that is query @ state.
-  bool readsBefore = false;  ///< The read sees the state before this token's update.
-  int normaliser = -1;       ///< Operand of the state [K] with the same decay and key, or -1 ...
-  int normaliserRead = -1;   ///< ... and the contract node that is query @ normaliser.
-  bool reverse = false;      ///< From the last token to the first, the decay behind the read.
+  int read = -1;               ///< The contract node that is query @ state.
+  bool readsBefore = false;    ///< The read sees the state before this token's update.
+  int normaliser = -1;         ///< Operand of the state [K] with the same decay and key, or -1 ...
+  int normaliserRead = -1;     ///< ... and the contract node that is query @ normaliser.
+  bool reverse = false;        ///< From the last token to the first, the decay behind the read.
   Side decaySide = Side::key;  ///< Over which dimension a vector decay is.
   /// Where every token reads the sum over all (`direction both` without decay): the state's and the
   /// normaliser's counterparts in reverse, which hold the later tokens, and their reads; else -1.
@@ -161,6 +161,9 @@ struct Plan {
   std::vector<Node> nodes;
   std::vector<Recurrence> recurrences;
   std::optional<ScanForm> scan;  ///< Absent: the sequential family, for the reasons in `remarks`.
+  /// Where there is one matrix from each end, and these are no sum: the scan of that in reverse,
+  /// the other way round in all. `scan` is then that of the other matrix.
+  std::optional<ScanForm> reverseScan;
   std::vector<Remark> remarks;
   std::string noKernel;  ///< Why no kernel of any family runs this plan; empty where one does.
 

@@ -13,8 +13,9 @@ template <class T, int ROWS, int COLUMNS> struct PanelCopy {
 
   __device__ __forceinline__ PanelCopy(const Tensor& tensor, const Sequence& sequence, int head,
                                        int column, int lane, int exists = COLUMNS)
-      : source(tensor.template at<const T>(sequence, head) + column), token(tensor.token),
-        piece(lane % kPieces), firstRow(lane / kPieces), aligned(rowAlignment<T>(tensor) == 16),
+      : source(tensor.template at<const T>(sequence, head) + column),
+        token(tensor.stride(sequence)), piece(lane % kPieces), firstRow(lane / kPieces),
+        aligned(rowAlignment<T>(tensor) == 16),
         copies(firstRow < kRowsAtOnce && piece * kPerPiece < exists) {}
 
   /// Copies `rows` tokens, at most ROWS, from `first` on, and zeros for the rest of the tile; every
@@ -159,7 +160,7 @@ __device__ __forceinline__ void writeTransposed(const uint32 (&packed)[8][2], ch
       token += part;
       if (token >= rows || lane % 2 * 8 >= exists)
         continue;
-      T* to = target + (first + token) * tensor.token;
+      T* to = target + (first + token) * tensor.stride(sequence);
       if (aligned) {
         storeGlobal16(to, piece);
       } else {

@@ -14,6 +14,7 @@ struct Sequence {
   int tokens;
   int64 slot;   ///< On the batch axis of the states; negative: it has none.
   bool packed;  ///< Whether it is found by its first token, rather than on the batch axis.
+  bool mirrored = false;  ///< Whether its tokens are counted from the last to the first.
 };
 
 /// Mirrors lathe::KernelSizes (compiler/cuda/Kernel.h).
@@ -26,8 +27,8 @@ struct Sizes {
     return wideList ? static_cast<const int64*>(list)[i] : static_cast<const int*>(list)[i];
   }
 
-  __device__ __forceinline__ Sequence sequence(int index) const {
-    Sequence s{index, 0, tokens, index, sequences != nullptr};
+  __device__ __forceinline__ Sequence sequence(int index, bool mirrored = false) const {
+    Sequence s{index, 0, tokens, index, sequences != nullptr, mirrored};
     if (sequences) {
       s.batch = 0;
       s.first = element(sequences, wide & 1, index);

@@ -15,7 +15,12 @@ struct Tensor {
   /// From `data` to the first token of a sequence.
   __device__ __forceinline__ int64 offset(const Sequence& sequence, int h) const {
     const int row = sequence.packed ? int(sequence.first) : sequence.batch;
-    return row * (sequence.packed ? token : batch) + quotient(h, headGroup, inner) * head;
+    return row * (sequence.packed ? token : batch) + quotient(h, headGroup, inner) * head +
+           (sequence.mirrored ? (sequence.tokens - 1) * token : 0);
+  }
+  /// From one token of a sequence to the next, in the order in which they are counted.
+  __device__ __forceinline__ int64 stride(const Sequence& sequence) const {
+    return sequence.mirrored ? -token : token;
   }
   template <class T> __device__ __forceinline__ T* at(const Sequence& sequence, int h) const {
     return static_cast<T*>(data) + offset(sequence, h);

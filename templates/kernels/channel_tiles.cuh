@@ -47,6 +47,21 @@ template <class V> struct ChannelTiles : InputTiles<V> {
   __device__ __forceinline__ float2 partGates(int part, int pair) const {
     return *reinterpret_cast<const float2*>(partGates(part) + pair * 2);
   }
+
+  /// Of a scan from each end: this warp has written all that it writes of the outputs. The last one
+  /// zeroes the counter for the launches to come.
+  __device__ __forceinline__ void finishOutputs() const {
+    if constexpr (V::kPair) {
+      __syncwarp();
+      if (lane == 0) {
+        if (V::kMirrored)
+          Base::awaitFirst();
+        if (Base::written().add() + 1 == 2 * Base::writers())
+          *Base::written().address = 0;
+      }
+    }
+  }
+
   /// What the queries read of the normaliser in the channels of each panel, in two buffers in
   /// turns.
   __device__ __forceinline__ float* normaliserReads(int walked, int panel) const {
@@ -71,23 +86,28 @@ template <class V> struct ChannelTiles : InputTiles<V> {
     int column = this->tile * V::kBlockV + group * kPanelColumns + warp * 16;
     char* room = this->shared + V::kOutputOffset + (group * 4 + warp) * V::kOutputTokens * 32;
     const uint32 values = sharedAddress(this->value(stage)) + group * kPanel;
+    const uint32 gates = sharedAddress(query(stage)) + V::kOutputGateOffset + group * kPanel;
     uint32 packed[8][2];
-    FragmentA own = {};
+    FragmentA own = {}, gate = {};
 #pragma unroll
     for (int n = 0; n < 8; ++n) {
       // The values lie in their fragments as what was read lies in the accumulators.
+      const int place = panelOffset(n * 8 + lane % 8 + lane / 16 * 8, warp * 2 + lane / 8 % 2);
       if (V::kFinishesValues && n % 2 == 0)
-        loadMatrix4Transposed(
-            own.r, values + panelOffset(n * 8 + lane % 8 + lane / 16 * 8, warp * 2 + lane / 8 % 2));
+        loadMatrix4Transposed(own.r, values + place);
+      if (V::kOutputGate && n % 2 == 0)
+        loadMatrix4Transposed(gate.r, gates + place);
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
         float y[2];
 #pragma unroll
         for (int e = 0; e < 2; ++e) {
           const int token = n * 8 + lane % 4 * 2 + e;
-          const typename V::Element value{uint16(own.r[n % 2 * 2 + half] >> e * 16)};
-          y[e] = V::finish(this->args, this->slots(stage, 0) + token, toFloat(value),
-                           read[n][half * 2 + e], normaliserRead(walked, token));
+          const auto element = [&](const FragmentA& from) {
+            return toFloat(typename V::Element{uint16(from.r[n % 2 * 2 + half] >> e * 16)});
+          };
+          y[e] = V::finish(this->args, this->slots(stage, 0) + token, element(own),
+                           read[n][half * 2 + e], normaliserRead(walked, token), element(gate));
         }
         packed[n][half] = pack<Out>(y[0], y[1]);
       }

@@ -39,6 +39,21 @@ template <class V> struct InputTiles : HopperScan<V> {
   /// Of the warpgroups that map, the one of this thread.
   __device__ __forceinline__ int mapGroup() const { return int(threadIdx.x) / 128 - 1; }
 
+  /// Of a scan from each end: how many warps have written all that they write of the outputs, first
+  /// of the one, then of the other, which reads what that has written. Heads share counters where
+  /// there are too many of them.
+  static constexpr int kCounters = Base::States::kHeadBytes / 4;
+  __device__ __forceinline__ Counter written() const {
+    const int first = Base::segments > 1 ? 2 * Base::units * Base::segments : 0;
+    return {static_cast<uint32*>(args.workspace) + first + Base::unit % kCounters};
+  }
+  /// Of one of the two scans, those that a counter counts.
+  __device__ __forceinline__ int writers() const {
+    const int heads = (Base::units - Base::unit % kCounters + kCounters - 1) / kCounters;
+    return heads * Base::segments * 4 * Base::kGroups;
+  }
+  __device__ __forceinline__ void awaitFirst() const { written().waitFor(writers()); }
+
   template <int I> using Input = typename V::template Input<I>;
   template <int I>
   using InputCopy = PanelCopy<typename Input<I>::Type, V::kChunk,
@@ -59,9 +74,11 @@ template <class V> struct InputTiles : HopperScan<V> {
     const int stage = round % V::kStages, firstToken = segment.chunk(round) * V::kChunk;
     const Barrier full = Base::full(stage);
     char* tile = query(stage) + Of::kOffset;
+    if (V::kMirrored && Of::kWritten && round == segment.swept)
+      awaitFirst();
     if (round < segment.swept && !Of::kSwept) {
       full.arrive();
-    } else if (Of::kMap >= 0 && args.mapped >> Of::kMap & 1 &&
+    } else if (!V::kMirrored && Of::kMap >= 0 && args.mapped >> Of::kMap & 1 &&
                firstToken + V::kChunk <= sequence.tokens) {
       if (lane == 0) {
         constexpr int kColumns = Of::kOfKey ? V::kK : V::kBlockV,
@@ -69,7 +86,7 @@ template <class V> struct InputTiles : HopperScan<V> {
         full.expect(kPanels * kPanel);
 #pragma unroll
         for (int i = 0; i < kPanels; ++i)
-          copyBox(args.maps[Of::kMap >= 0 ? Of::kMap : 0], tile + i * kPanel, full,
+          copyBox(args.maps[!V::kMirrored && Of::kMap >= 0 ? Of::kMap : 0], tile + i * kPanel, full,
                   firstColumn<I>() + i * kPanelColumns, int(sequence.first) + firstToken,
                   head / args.tensors[Of::kTensor].headGroup, sequence.batch);
         full.arrive(32);

@@ -18,7 +18,7 @@ template <class V> struct Scan {
   const int thread = threadIdx.x, warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   const int tile = blockIdx.x % V::kTiles;
   const int head = blockIdx.x / V::kTiles % args.heads;
-  const Sequence sequence = args.sequence(blockIdx.x / V::kTiles / args.heads);
+  const Sequence sequence = args.sequence(blockIdx.x / V::kTiles / args.heads, V::kMirrored);
   const int column =
       tile * V::kBlockV + warp * 16;  ///< Of this warp's first row of the transposed state.
   float state[V::kPaddedK / 8][4];
@@ -233,7 +233,8 @@ template <class V> struct Scan {
     if constexpr (I < V::kOutputs) {
       using Out = typename V::template Output<I>;
       const Tensor& tensor = V::template outputTensor<I>(args);
-      Out* base = tensor.template at<Out>(sequence, head) + int64(firstToken) * tensor.token;
+      const int64 stride = tensor.stride(sequence);
+      Out* base = tensor.template at<Out>(sequence, head) + firstToken * stride;
       bool paired = sizeof(Out) == 2 && rowAlignment<Out>(tensor) >= 4;
 #pragma unroll
       for (int n = 0; n < V::kChunk / 8; ++n) {
@@ -250,7 +251,7 @@ template <class V> struct Scan {
           for (int half = 0; half < 2; ++half) {
             uint32 pair = transposeMatrix(pack<Out>(y[half * 2], y[half * 2 + 1]));
             int v = column + half * 8 + lane % 4 * 2;
-            Out* target = base + token * tensor.token + v;
+            Out* target = base + token * stride + v;
             if (token < rows && paired && v + 1 < V::kV) {
               *reinterpret_cast<uint32*>(target) = pair;
             } else if (token < rows) {
@@ -265,7 +266,7 @@ template <class V> struct Scan {
           for (int e = 0; e < 4; ++e) {
             int i = token + lane % 4 * 2 + e % 2, v = column + lane / 4 + e / 2 * 8;
             if (i < rows && v < V::kV)
-              base[i * tensor.token + v] = y[e];
+              base[i * stride + v] = y[e];
           }
         }
       }

@@ -42,16 +42,18 @@ template <class V> struct HopperScan {
   char* const shared;  ///< A multiple of 1024, the period of the swizzle.
   const int warp = threadIdx.x / 32 % 4, lane = threadIdx.x % 32;
   const int tile = blockIdx.x % V::kTiles;
-  /// The block's first head among those of all sequences and segments, and the sequence of it.
+  /// The block's first head and its sequence, among those of all segments.
   const int ofAll = int(blockIdx.x) / V::kTiles * kHeads;
   const int row = quotient(ofAll, args.heads, args.headsReciprocal);
   const int firstHead = ofAll - row * args.heads;
-  const int index = args.segments > 1 ? row / args.batch : 0;
-  const int unit = int(blockIdx.x) - index * args.batch * (args.heads / kHeads * V::kTiles);
-  const Sequence sequence = args.sequence(row - index * args.batch);
+  const int part = args.segments > 1 ? row / args.batch : 0;
+  const int unit = int(blockIdx.x) - part * args.batch * (args.heads / kHeads * V::kTiles);
+  const Sequence sequence = args.sequence(row - part * args.batch, V::kMirrored);
   const int chunks = (sequence.tokens + V::kChunk - 1) / V::kChunk;
-  const Segment segment = V::kSum ? Segment::ofSum(index, args.segments, chunks)
-                                  : Segment(index, args.segments, chunks, kTogether, V::kReverse);
+  const int segments = V::kPair ? args.segments / 2 : args.segments;  ///< Of one of two scans.
+  const int index = part - (V::kMirrored ? segments : 0);
+  const Segment segment = V::kSum ? Segment::ofSum(index, segments, chunks)
+                                  : Segment(index, segments, chunks, kTogether, V::kReverse);
 
   __device__ __forceinline__ char* query(int stage) const {
     return shared + stage * V::kStageBytes;

@@ -383,6 +383,7 @@ template <class V> struct HopperChannelScan : ChannelSweep<V> {
     } else {
       raiseRegisters<V::kStateRegisters>();
       advance(role - 1 - kKeyPanels);
+      this->finishOutputs();
     }
   }
 };

@@ -92,7 +92,7 @@ __device__ __forceinline__ void HopperScan<V>::writeRows(const char* room, int f
   if (column + piece * 8 >= V::kV)
     return;
   Out* to = tensor.template at<Out>(sequence, headOf(group)) + column + piece * 8 +
-            (int64(firstToken) + thread / 8) * tensor.token;
+            (int64(firstToken) + thread / 8) * tensor.stride(sequence);
 #pragma unroll 1
   for (int token = thread / 8; token < min(V::kChunk, sequence.tokens - firstToken); token += 16) {
     uint4 packed = *reinterpret_cast<const uint4*>(room + panelOffset(token, piece));
@@ -104,6 +104,6 @@ __device__ __forceinline__ void HopperScan<V>::writeRows(const char* room, int f
       for (int w = 0; w < 8; ++w)
         to[w] = Out{uint16(words[w / 2] >> w % 2 * 16)};
     }
-    to += 16 * tensor.token;
+    to += 16 * tensor.stride(sequence);
   }
 }

@@ -19,7 +19,8 @@ template <class V> struct ChannelSums : ChannelTiles<V> {
   using typename Base::States;
 
   __device__ __forceinline__ States states(int thread) const {
-    return {segment, static_cast<char*>(this->args.workspace), this->unit, thread, lane};
+    const int unit = this->unit + (V::kMirrored ? this->units : 0);
+    return {segment, static_cast<char*>(this->args.workspace), unit, thread, lane};
   }
 
   /// n before a chunk of the walk, in two buffers in turns; by pairs of channels.

@@ -152,8 +152,16 @@ TEST(ScanForm, OfBothDirectionsIsASum) {
             "S[K,V] q=q k=k v=v decay=none read=(q @K S') reverse=S_reverse:(q @K S_reverse)");
 }
 
-/// Two scans of their own, and sums of different tokens.
-TEST(ScanForm, OfOtherStatesInReverseIsNone) {
+/// With a decay, of other queries, keys or values, or of different tokens: a scan from each end.
+TEST(ScanForm, OfOtherStatesInReverseIsAScanOfItsOwn) {
+  const auto inReverse = [](const Plan& plan) {
+    Plan other = plan;
+    other.scan = plan.reverseScan;
+    return scanOf(other);
+  };
+  const Plan vig = compileLibrary("vig").plan;
+  EXPECT_EQ(scanOf(vig), "S[K,V] q=q k=k v=v decay=vector:g read=(q @K S')");
+  EXPECT_EQ(inReverse(vig), "R[K,V] q=q k=k v=v decay=vector:h read=(q @K R')");
   for (const char* body : {"S <- exp(g) * S + k * v\nR <- R + k * v\noutput o[V] = q @ R + q @ S",
                            "S <- S + k * v\nR <- exp(g) * R + k * v\noutput o[V] = q @ R + q @ S",
                            "S <- S + k * v\nR <- R + q * v\noutput o[V] = q @ R + q @ S",
@@ -163,8 +171,25 @@ TEST(ScanForm, OfOtherStatesInReverseIsNone) {
                                  "state S[K, V], R[K, V] in reverse\n" +
                                  std::string(body) + "\n}\n")
                           .plan;
-    EXPECT_FALSE(plan.scan) << body;
-    ASSERT_EQ(plan.remarks.size(), 1u);
+    ASSERT_TRUE(plan.scan && plan.reverseScan) << body;
+    EXPECT_FALSE(plan.scan->isSum()) << body;
+    EXPECT_EQ(plan.operands[plan.scan->state].name, "S");
+    EXPECT_EQ(plan.operands[plan.reverseScan->state].name, "R");
+    EXPECT_TRUE(plan.remarks.empty());
+  }
+}
+
+/// What two scans have no place for: a normaliser, a second output, the place of a token.
+TEST(ScanForm, OfMoreThanAMatrixFromEachEndIsNone) {
+  for (const char* body : {"R <- R + k * v\noutput o[V] = q @ R + q @ S\noutput p[V] = q @ S",
+                           "R <- R + k * v\noutput o[V] = position * (q @ R) + q @ S",
+                           "R <- R + (q @ S) * k\noutput o[V] = q @ R + q @ S"}) {
+    const Plan plan = compileOne("variant v(K, V) {\ninput q[K], k[K], v[V], g in log\n"
+                                 "state S[K, V], R[K, V] in reverse\nS <- exp(g) * S + k * v\n" +
+                                 std::string(body) + "\n}\n")
+                          .plan;
+    EXPECT_FALSE(plan.scan || plan.reverseScan) << body;
+    ASSERT_EQ(plan.remarks.size(), 1u) << body;
     EXPECT_EQ(plan.remarks[0].text, "the scan family does not run it: the state R goes in reverse");
   }
 }

@@ -12,15 +12,6 @@ const Tile kScanTile{32, 64, 64, 2, 1, 1};
 const Tile kHopperTile{64, 64, 64, 3, 1, 1, Form::sm90a};
 const Tile kTokenTile{0, 16, 32, 1, 16, 4};
 
-std::string refusal(const Plan& plan, Family family, const Signature& signature, const Tile& tile) {
-  try {
-    emit(plan, family, signature, tile);
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "";
-}
-
 TEST(Emit, IsDeterministicAndHasNoIncludes) {
   for (const std::string& name : kVariants) {
     Plan plan = libraryPlan(name);
@@ -272,28 +263,6 @@ TEST(Emit, TheFormForHopperTakesTwoChunksAtOnce) {
   EXPECT_EQ(kernel.segmenting.chunk, 128);
   EXPECT_LE(kernel.sharedBytes, 227u * 1024) << "four stages, as outputs take the place of values";
   EXPECT_GT(of(64, 4).sharedBytes, 227u * 1024);
-}
-
-TEST(Emit, BothDirectionsWithoutDecayAreASum) {
-  const Plan plan = libraryPlan("relu_linear");
-  const Signature signature = signatureOf(plan, 128, 128);
-  KernelSource kernel = emit(plan, Family::scan, signature, kHopperTile);
-  EXPECT_NE(kernel.text.find("lathe::HopperSum<lathe::Variant>"), std::string::npos);
-  EXPECT_TRUE(kernel.segmenting.isSum);
-  EXPECT_EQ(kernel.sharedStates.size(), 2u) << "two blocks of a head read both normalisers";
-  kernel = emit(plan, Family::scan, signature, {16, 32, 128, 2, 1, 1});
-  EXPECT_NE(kernel.text.find("lathe::Sum<lathe::Variant>"), std::string::npos);
-  EXPECT_TRUE(kernel.sharedStates.empty());
-  const Tile together{128, 64, 64, 3, 1, 1, Form::sm90a};
-  EXPECT_EQ(refusal(plan, Family::scan, signature, together),
-            "scan of 'relu_linear' with tile " + toString(together) +
-                ": chunk must be 64 in the form for sm_90a of a sum over all tokens");
-  Signature paired = signatureOf(plan, 128, 64);
-  paired.pairedHeads = true;
-  const Tile pair{64, 64, 128, 3, 1, 1, Form::sm90a};
-  EXPECT_EQ(refusal(plan, Family::scan, paired, pair),
-            "scan of 'relu_linear' with tile " + toString(pair) +
-                ": a block of two heads takes no sum over all tokens");
 }
 
 TEST(Emit, TheFormForHopperMapsRowsInPlace) {

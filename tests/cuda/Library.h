@@ -37,6 +37,17 @@ inline std::string libraryText(const std::string& name) {
 
 inline Plan libraryPlan(const std::string& name) { return planOf(libraryText(name), name); }
 
+/// Why there is no such kernel.
+inline std::string refusal(const Plan& plan, Family family, const Signature& signature,
+                           const Tile& tile) {
+  try {
+    emit(plan, family, signature, tile);
+  } catch (const std::invalid_argument& error) {
+    return error.what();
+  }
+  return "";
+}
+
 /// Inputs and outputs of `dtype`, params and states in fp32.
 inline Signature signatureOf(const Plan& plan, int k, int v, DType dtype = DType::bf16) {
   Signature signature;

@@ -66,6 +66,18 @@ TEST(Segments, OfASumAreHalves) {
   EXPECT_EQ(segments(maxSegmentBlocks, 1 << 20, {64, 16, 32896, true}), 1);
 }
 
+/// As many for each direction; beside their blocks' counters there is one for each head.
+TEST(Segments, OfAPairAreThoseOfBoth) {
+  constexpr Segmenting pair{64, 0, 32896, false, true};
+  EXPECT_EQ(segments(16, 8192, pair), 16);
+  EXPECT_EQ(segments(128, 4096, pair), 2);
+  EXPECT_EQ(segments(16, 64, pair), 2);
+  EXPECT_EQ(segments(16, 0, pair), 2);
+  EXPECT_EQ(segments(16, 8192, {64, 3, 32896, false, true}), 6);
+  EXPECT_EQ(segments(maxSegmentBlocks / 8, 1 << 20, {64, 16, 32896, false, true}), 6);
+  EXPECT_EQ(segments(maxSegmentBlocks * 2, 1 << 20, {64, 16, 32896, false, true}), 2);
+}
+
 TEST(Segments, KernelsWithoutHaveOne) { EXPECT_EQ(segments(16, 8192, {}), 1); }
 
 TEST(Segments, WorkspaceIsAHeadAndARoomForEachBlock) {

@@ -64,7 +64,7 @@ INSTANTIATE_TEST_SUITE_P(Gpu, BackwardScans,
 
 INSTANTIATE_TEST_SUITE_P(Gpu, Small, testing::ValuesIn(variantNames),
                          [](const auto& info) { return std::string(info.param); });
-INSTANTIATE_TEST_SUITE_P(GpuSum, Small, testing::Values("relu_linear"),
+INSTANTIATE_TEST_SUITE_P(GpuSum, Small, testing::Values("relu_linear", "vig"),
                          [](const auto& info) { return std::string(info.param); });
 
 }  // namespace

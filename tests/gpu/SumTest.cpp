@@ -1,5 +1,5 @@
-// Scans in both directions without decay, where every token reads the sum over all: the portable
-// form and that for sm_90a.
+// Scans in both directions: without decay, where every token reads the sum over all, and with, one
+// from each end; the portable form and that for sm_90a.
 #include "runtime/Device.h"
 #include "tests/gpu/Support.h"
 
@@ -15,12 +15,36 @@ constexpr const char* plainText = R"(variant plain_both(K, V) {
   output o[V] = tanh(b) * (q @ S) + v
 })";
 
+/// One from each end, with a decay of every channel and with one a token.
+constexpr const char* gatedName = "gated_both";
+constexpr const char* gatedText = R"(variant gated_both(K, V) {
+  direction both
+  input  q[K], k[K], v[V], g[K] in log, a, b
+  state  S[K, V]
+  S <- exp(g) * S + sigmoid(a) * k * v
+  output o[V] = tanh(b) * (q @ S) + v
+})";
+constexpr const char* scalarName = "scalar_both";
+constexpr const char* scalarText = R"(variant scalar_both(K, V) {
+  input  q[K], k[K], v[V], f in log
+  state  S[K, V], R[K, V] in reverse
+  S <- exp(f) * S + k * v
+  R <- R + q * v
+  output o[V] = q @ S + tanh(k @ R) - v
+})";
+
 class Sum : public GpuTest, public testing::WithParamInterface<const char*> {
 protected:
   void SetUp() override {
     GpuTest::SetUp();
     addVariant(plainName, plainText);
+    addVariant(gatedName, gatedText);
+    addVariant(scalarName, scalarText);
   }
+
+  bool is(const char* name) const { return GetParam() == std::string(name); }
+  /// The form for sm_90a of two scans takes decays of every channel alone, and fewer of these.
+  int mostOfHopper() const { return is(scalarName) ? 0 : is("vig") || is(gatedName) ? 192 : 256; }
 
   /// A case of the portable form, and on sm_90a one for every number of segments, changed by
   /// `change`.
@@ -29,7 +53,7 @@ protected:
     Case one{.variant = GetParam(), .K = 64, .V = 128, .shape = {2, 150, 3}};
     one.tile = Tile{16, 32, 64, 2, 1, 1};
     change(cases, one);
-    if (deviceInfo(device).limits.arch == name(Form::sm90a))
+    if (mostOfHopper() && deviceInfo(device).limits.arch == name(Form::sm90a))
       for (int blockV : {64, 128})
         for (int segments : {0, 1, 2, 5}) {
           one.tile = Tile{64, 64, blockV, 2, 1, 1, Form::sm90a, segments};
@@ -57,7 +81,8 @@ TEST_P(Sum, Dims) {
         one.dtype = dtype;
         one.K = K, one.V = V;
         if (one.tile->form == Form::portable ||
-            ((K <= 128 || one.tile->blockV == 64) && (V > 64 || one.tile->blockV == 64)))
+            (K <= mostOfHopper() && (K <= 128 || one.tile->blockV == 64) &&
+             (V > 64 || one.tile->blockV == 64)))
           cases.push_back(one);
       }
   });
@@ -96,7 +121,8 @@ TEST_P(Sum, MoreBlocksThanMultiprocessors) {
   });
 }
 
-INSTANTIATE_TEST_SUITE_P(Gpu, Sum, testing::Values("relu_linear", plainName),
+INSTANTIATE_TEST_SUITE_P(Gpu, Sum,
+                         testing::Values("relu_linear", plainName, "vig", gatedName, scalarName),
                          [](const auto& info) { return std::string(info.param); });
 
 }  // namespace

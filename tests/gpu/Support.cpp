@@ -155,11 +155,12 @@ static CompiledVariant compiledVariant(const std::string& name, const std::strin
   throw std::runtime_error(file + " has no variant " + name);
 }
 
-/// As a variant of its own.
 static CompiledVariant partOf(const CompiledVariant& variant, const std::string& name) {
   for (const CompiledVariant::Part& part : variant.backwardScans)
     if (part.plan.variant == name) {
-      CompiledVariant own{.name = name, .plan = withoutSums(part.plan)};
+      CompiledVariant own;
+      own.name = name;
+      own.plan = withoutSums(part.plan);
       own.token = own.normal = part.form;
       return own;
     }

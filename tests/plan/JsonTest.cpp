@@ -91,6 +91,17 @@ TEST(PlanJson, KeepsTheStatesOfASum) {
   EXPECT_EQ(read.scan->oppositeNormaliser, -1);
 }
 
+TEST(PlanJson, KeepsTheScanInReverse) {
+  Plan plan = smallPlan();
+  EXPECT_FALSE(json(plan).get<Plan>().reverseScan);
+  plan.reverseScan = plan.scan;
+  plan.reverseScan->query = 2;
+  const Plan read = json(plan).get<Plan>();
+  ASSERT_TRUE(read.reverseScan);
+  EXPECT_EQ(read.reverseScan->query, 2);
+  EXPECT_EQ(read.scan->query, plan.scan->query);
+}
+
 TEST(PlanJson, KeepsAPlanWithoutScan) {
   Plan plan = smallPlan();
   plan.scan.reset();

@@ -195,6 +195,20 @@ class Wrappers(Case):
         self.assert_close(found[0].cpu(), ideal[0].cpu(), 1e-5)
         self.assert_close(found[1].cpu(), ideal[1].cpu(), 1e-5)
 
+    def test_bounds_of_gates(self):
+        """A lower bound counts where the gate is made in the kernel, and nowhere else."""
+        g = torch.randn(2, 20, 4, 8, device=DEVICE)
+        beta, A_log = torch.rand(2, 20, 4, device=DEVICE), torch.rand(4, device=DEVICE)
+        given = {"q": self.q, "k": norm(self.k), "v": self.v, "g": g, "beta": beta}
+        for options in ({"use_gate_in_kernel": True, "A_log": A_log}, {}):
+            own = given | ({} if options else {"g": -g.abs()})
+            exact = {n: x.double() for n, x in own.items()}
+            exact |= {"A_log": A_log.double()} if options else {}
+            gated = {"use_gate_in_kernel": bool(options), "lower_bound": -1.5}
+            ideal, _ = expected("kda", gated, exact, None)
+            o, _ = fla.chunk_kda(**own, **options, lower_bound=-1.5)
+            self.assert_close(o.cpu(), ideal.cpu(), 1e-5)
+
     def test_without_a_rate(self):
         k = norm(self.k)
         ones = torch.ones(2, 20, 4, device=DEVICE)

@@ -144,7 +144,7 @@ VARIANTS = {
         gated="A B z",
     ),
     "vig": Variant(
-        "decay over K, decay over K in reverse, sequential on the GPU",
+        "decay over K, decay over K in reverse, scan",
         f"{QKV} -g[K] -h[K]",
         "S[K,V] R[K,V]",
         bidirectional.vig,

@@ -68,7 +68,9 @@ std::string textOf(const BackwardExplanation& e) {
   std::string tile = "scans: ";
   for (std::size_t i = 0; i < e.scans.size(); ++i)
     tile += (i > 0 ? ", " : "") + e.scans[i].first + " " + toString(e.scans[i].second);
-  tile = (e.scans.empty() ? "" : tile + "; where the gradient of a const is wanted, ") +
+  tile = (e.scans.empty()
+              ? ""
+              : tile + "; where the gradient of a const or of a decay's param is wanted, ") +
          "sequential, " + toString(e.tile) + ", the best by the model of " +
          std::to_string(e.candidates) + "; ";
   if (e.bytes == e.keptBytes)

@@ -19,7 +19,8 @@ struct BackwardExplanation {
   /// Of the workspace, for what the way back needs of the way there: with this tile, and with one
   /// that keeps all of it.
   double bytes = 0, keptBytes = 0;
-  /// The scans that run instead where no gradient of a const is wanted: name and best tile.
+  /// The scans that run instead where no gradient of a const or of a decay's param is wanted: name
+  /// and best tile.
   std::vector<std::pair<std::string, Tile>> scans;
 };
 

@@ -37,6 +37,8 @@ std::vector<Explanation::Role> rolesOf(const Plan& plan, const Formulas& formula
   add("key", plan.scan->key);
   add("value", plan.scan->value);
   add("log-decay", plan.scan->logDecay);
+  if (plan.reverseScan)
+    add("log-decay in reverse", plan.reverseScan->logDecay);
   if (plan.scan->normaliser >= 0)
     roles.push_back({"normaliser", plan.operands[plan.scan->normaliser].name + ", read as " +
                                        formulas.text(plan.scan->normaliserRead)});

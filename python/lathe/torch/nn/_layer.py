@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from typing import Any
 
 import torch
@@ -25,7 +26,8 @@ class Cache:
         return max(self._layers, default=-1) + 1
 
     def __getitem__(self, layer_idx: int) -> dict[str, Any]:
-        return self._layers[layer_idx]
+        """Nothing of a layer that was not called yet."""
+        return self._layers.get(layer_idx, {})
 
     def update(
         self,
@@ -43,18 +45,18 @@ class Cache:
         return self._seen.get(layer_idx, 0)
 
 
-class Layer(nn.Module):
+class Layer(nn.Module, abc.ABC):
     """A token mixer. A subclass computes what `mix` says."""
 
     layer_idx: int | None = None
 
+    @abc.abstractmethod
     def mix(
         self, x: Tensor, packing: Packing, last: dict[str, Any], keep: bool, offset: Tensor | int
     ) -> tuple[Tensor, Tensor | None, Any]:
         """The output [B, T, hidden_size] of x, the state, and the tokens that the convolutions
         keep. `last` has the latter two of the tokens so far, or is empty; `keep` asks for them;
         `offset` is how many tokens each sequence has had."""
-        raise AssertionError("a subclass has its own")
 
     def forward(
         self,
