@@ -47,7 +47,8 @@ template <class V> struct HopperScan {
   const int row = quotient(ofAll, args.heads, args.headsReciprocal);
   const int firstHead = ofAll - row * args.heads;
   const int part = args.segments > 1 ? row / args.batch : 0;
-  const int unit = int(blockIdx.x) - part * args.batch * (args.heads / kHeads * V::kTiles);
+  const int units = args.batch * (args.heads / kHeads * V::kTiles);
+  const int unit = int(blockIdx.x) - part * units;
   const Sequence sequence = args.sequence(row - part * args.batch, V::kMirrored);
   const int chunks = (sequence.tokens + V::kChunk - 1) / V::kChunk;
   const int segments = V::kPair ? args.segments / 2 : args.segments;  ///< Of one of two scans.
