@@ -54,8 +54,8 @@ struct SumStep {
 };
 
 /// The sum over their own two axes of a temporary, which is fp32, times a state of the call: a
-/// temporary without axes of its own. Left out where the call does not pass that state: `to` is then
-/// absent to who reads it.
+/// temporary without axes of its own. Left out where the call does not pass that state: `to` is
+/// then absent to who reads it.
 struct DotStep {
   std::string from, with, to;
   DType dtype = DType::f32;  ///< Of `with`.

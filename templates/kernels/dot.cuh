@@ -13,8 +13,7 @@ template <class B, int THREADS>
 __device__ __forceinline__ void dotOfBlock(const Args& x, float* shared) {
   const int64 sequence = blockIdx.x / x.heads, head = blockIdx.x % x.heads;
   const float* const a = x.a + sequence * x.aStrides[0] + head * x.aStrides[1];
-  const B* const b =
-      static_cast<const B*>(x.b) + sequence * x.bStrides[0] + head * x.bStrides[1];
+  const B* const b = static_cast<const B*>(x.b) + sequence * x.bStrides[0] + head * x.bStrides[1];
   float sum = 0.0f;
 #pragma unroll 4
   for (int64 i = threadIdx.x; i < x.rows * x.columns; i += THREADS) {

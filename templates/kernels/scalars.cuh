@@ -1,8 +1,8 @@
 // What is made of scalars of the token alone, from the last token of a sequence to the first: sums
 // over all later tokens, which what is written may take, and totals.
 //
-// What the sum over all tokens must come to is known, and what it misses that by, which is what those
-// who made its terms have rounded, is taken off in equal parts for every token.
+// What the sum over all tokens must come to is known, and what it misses that by, which is what
+// those who made its terms have rounded, is taken off in equal parts for every token.
 //
 // A block has one head. Its threads take TOKENS neighbouring tokens each, of THREADS * TOKENS at
 // once, and add up in an order that depends on the length alone.

@@ -42,6 +42,31 @@ TEST(Tolerance, OfGradients) {
   EXPECT_EQ(tolerance(adjoint, half, "d.g"), 0.02);
 }
 
+/// Of a part of a backward pass, which need not take what its gradient is that of.
+TEST(Tolerance, OfPartsOfGradients) {
+  Plan part = plan;
+  part.operands.push_back({.kind = Operand::Kind::output, .name = "d.other", .dims = {"V"}});
+  part.operands.push_back({.kind = Operand::Kind::output, .name = "sum.0", .dims = {}});
+  EXPECT_EQ(tolerance(part, signatureOf(part, DType::bf16), "d.other"), 0.008);
+  EXPECT_EQ(tolerance(part, signatureOf(part, DType::bf16), "sum.0"), 0.02);
+  EXPECT_EQ(tolerance(part, signatureOf(part, DType::f32), "sum.0"), 0.001);
+}
+
+/// Held against the root of the number of its terms.
+TEST(Judge, AConstMayCancel) {
+  Plan adjoint = plan;
+  adjoint.operands.push_back({.kind = Operand::Kind::constant, .name = "c", .dims = {}});
+  adjoint.operands.push_back({.kind = Operand::Kind::output, .name = "d.q", .dims = {"K"}});
+  const Signature signature = signatureOf(adjoint, DType::bf16);
+  const HostResult expected{{{"d.q", {{1, 100, 1, 1}, std::vector<double>(100, 1.0)}}},
+                            {{"d.c", {{1, 1}, {1e-6}}}}};
+  HostResult found = expected;
+  found.states["d.c"].data[0] = 0.1;
+  EXPECT_TRUE(judge(adjoint, signature, found, expected).passed);
+  found.states["d.c"].data[0] = 100;
+  EXPECT_FALSE(judge(adjoint, signature, found, expected).passed);
+}
+
 TEST(Judge, SaysWhichTensorIsOff) {
   Signature signature = signatureOf(plan);
   HostResult expected{{{"o", {{2}, {1, 1}}}}, {{"S", {{1}, {2}}}}};
