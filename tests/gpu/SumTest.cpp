@@ -75,7 +75,7 @@ TEST_P(Sum, Lengths) {
 }
 
 TEST_P(Sum, Dims) {
-  expectAll([](std::vector<Case>& cases, Case one) {
+  expectAll([&](std::vector<Case>& cases, Case one) {
     for (DType dtype : {DType::bf16, DType::f16})
       for (auto [K, V] : {std::pair{16, 8}, {80, 96}, {128, 192}, {256, 64}}) {
         one.dtype = dtype;
