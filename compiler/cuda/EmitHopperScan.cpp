@@ -358,9 +358,9 @@ ScanSource HopperScanEmitter::emit() {
                                         "templates/kernels/segments.cuh",
                                         "templates/kernels/scan_sm90_normaliser.cuh",
                                         "templates/kernels/scan_sm90.cuh"};
-  std::vector<std::string> own = {"templates/kernels/scan_sm90_load.cuh",
-                                  "templates/kernels/scan_sm90_output.cuh",
-                                  "templates/kernels/scan_sm90_scores.cuh"};
+  std::vector<std::string> own = {
+      "templates/kernels/scan_sm90_load.cuh", "templates/kernels/scan_sm90_output.cuh",
+      "templates/kernels/scan_sm90_state.cuh", "templates/kernels/scan_sm90_scores.cuh"};
   own.push_back(together > 1 ? "templates/kernels/scan_sm90_double.cuh"
                              : "templates/kernels/scan_sm90_walk.cuh");
   if (!sums.empty())

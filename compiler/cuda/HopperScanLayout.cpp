@@ -60,19 +60,25 @@ void HopperScanEmitter::layOut() {
                        form.isSum(), part.isPair};
 }
 
-/// Less to those who copy than to those who hold the state.
+/// Less to those who copy than to those who hold the state. No default tile of the library spills
+/// (docs/performance.md): the scalars of a token are the work of a warp that copies, a normaliser's
+/// reads that of the scores, and an output's gate is read by the warpgroups of the state.
 void HopperScanEmitter::writeRegisters(Text& text) const {
   struct Registers {
     int load, score, state;
   };
-  const bool narrow = tile.blockV == panelColumns;
-  const Registers registers = narrow         ? Registers{72, 152, dim(axes.key) > 128 ? 240 : 232}
+  const bool narrow = tile.blockV == panelColumns, gate = outputGate >= 0;
+  const bool inPlace = form.decay == DecayKind::none && key.factors.empty() &&
+                       value.factors.empty();  // HopperScan::kValuesInPlace
+  const Registers registers = narrow         ? Registers{72, 152, dim(axes.key) > 128 ? 248 : 232}
                               : together > 1 ? Registers{40, 88, 192}
-                              : form.normaliser >= 0 ? Registers{40, 104, 184}
-                              : !sums.empty()        ? Registers{56, 104, 176}
-                              : form.reverse         ? Registers{64, 80, 184}
-                              : outputGate >= 0      ? Registers{56, 88, 184}
-                                                     : Registers{48, 96, 184};
+                              : form.normaliser >= 0
+                                  ? (inPlace ? Registers{48, 104, 176} : Registers{56, 88, 184})
+                              : !sums.empty()      ? Registers{56, 104, 176}
+                              : form.reverse       ? Registers{64, 80, 184}
+                              : gate && heads == 1 ? Registers{40, 88, 192}
+                              : gate               ? Registers{56, 88, 184}
+                                                   : Registers{48, 80, 192};
   text.line("  static constexpr int kLoadRegisters = ", registers.load, ";");
   text.line("  static constexpr int kScoreRegisters = ", registers.score, ";");
   text.line("  static constexpr int kStateRegisters = ", registers.state, ";");

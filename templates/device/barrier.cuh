@@ -55,6 +55,11 @@ __device__ __forceinline__ void copyBox(const TensorMap& map, void* shared, Barr
                : "memory");
 }
 
+/// Brings a map to where the copy engine looks for it (9.7.9.16, prefetch.tensormap).
+__device__ __forceinline__ void prefetchMap(const TensorMap& map) {
+  asm volatile("prefetch.tensormap [%0];" ::"l"(&map) : "memory");
+}
+
 /// The same way back. The thread that stores commits, and waits until all but N of its committed
 /// stores have read shared memory, or are done (9.7.9.27, bulk async-groups).
 __device__ __forceinline__ void storeBox(const TensorMap& map, const void* shared, int column,

@@ -14,6 +14,10 @@ struct Counter {
                  : "memory");
     return before;
   }
+  /// Adds 1: who sees the sum sees what this thread wrote, and what it had seen of others.
+  __device__ __forceinline__ void post() const {
+    asm volatile("red.release.gpu.global.add.u32 [%0], 1;" ::"l"(address) : "memory");
+  }
   /// Returns when others have made it `count` or more.
   __device__ __forceinline__ void waitFor(uint32 count) const {
     uint32 seen;

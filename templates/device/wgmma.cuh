@@ -12,12 +12,12 @@ __device__ __forceinline__ int panelOffset(int row, int piece) {
 }
 
 /// What wgmma is told of a panel (9.7.15.5.1, matrix descriptor): where it starts, that groups of
-/// eight rows follow each other, and its swizzle. `address` may point at a later piece of row 0,
-/// or at a later group.
-__device__ __forceinline__ uint64 panelDescriptor(uint32 address) {
+/// eight rows follow each other, and its swizzle. `bytes` behind `address` it may start at a later
+/// piece of row 0, or at a later group; as a constant they cost one addition.
+__device__ __forceinline__ uint64 panelDescriptor(uint32 address, uint32 bytes = 0) {
   constexpr uint64 kSwizzle128 = uint64(1) << 62;
-  return uint64((address & 0x3FFFF) >> 4) | uint64(kPanelGroup >> 4) << 32 | uint64(1) << 16 |
-         kSwizzle128;
+  const uint32 start = ((address & 0x3FFFF) >> 4 | 1 << 16) + (bytes >> 4);
+  return uint64(kPanelGroup >> 4) << 32 | kSwizzle128 | start;
 }
 
 __device__ __forceinline__ void wgmmaFence() {
@@ -85,12 +85,15 @@ LATHE_WGMMA(f16, "f16")
 
 /// Four 8 x 8 matrices to shared memory, transposed; lane i gives the address of row i % 8 of
 /// matrix i / 8 (PTX ISA 9.7.14.5.16, stmatrix).
-__device__ __forceinline__ void storeMatrix4Transposed(void* row, uint32 a, uint32 b, uint32 c,
+__device__ __forceinline__ void storeMatrix4Transposed(uint32 row, uint32 a, uint32 b, uint32 c,
                                                        uint32 d) {
-  asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(
-                   sharedAddress(row)),
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(row),
                "r"(a), "r"(b), "r"(c), "r"(d)
                : "memory");
+}
+__device__ __forceinline__ void storeMatrix4Transposed(void* row, uint32 a, uint32 b, uint32 c,
+                                                       uint32 d) {
+  storeMatrix4Transposed(sharedAddress(row), a, b, c, d);
 }
 __device__ __forceinline__ void storeMatrix4(uint32 row, uint32 a, uint32 b, uint32 c, uint32 d) {
   asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(row),

@@ -17,6 +17,7 @@ template <int CHUNK> struct alignas(16) Factors {
 
 template <class V> struct HopperScan {
   using Element = typename V::Element;
+  using StateElement = typename V::template State<0>;
   using F = Fragments<Element>;
   static constexpr int kPanel = V::kChunk * kPanelRow;  ///< Bytes.
   static constexpr int kKeyPanels = (V::kK + kPanelColumns - 1) / kPanelColumns;
@@ -32,20 +33,26 @@ template <class V> struct HopperScan {
   static constexpr int kScoreTiles = kTogether * (kTogether + 1) / 2;  ///< Of one update and head.
   static constexpr int kScoreBarrier = 1, kOutputBarrier = 2;          ///< Of warpgroups.
   static constexpr int kSumBarrier = kOutputBarrier + kGroups;         ///< Of those of one head.
-  static constexpr int kOutputMap = V::kOutputMap;        ///< Its place among the maps.
-  static constexpr int kGateMap = 4;                      ///< Of the output's gate.
+  static constexpr int kOutputMap = V::kOutputMap;  ///< Its place among the maps.
+  static constexpr int kGateMap = 4;                ///< Of the output's gate.
+  static constexpr int kMaps = int(sizeof(Args::maps) / sizeof(TensorMap));
   static constexpr int kCopies = V::kOutputGate ? 4 : 3;  ///< Tensors brought to a stage.
 
   const Args& args;
   char* const shared;  ///< A multiple of 1024, the period of the swizzle.
   const int warp = threadIdx.x / 32 % 4, lane = threadIdx.x % 32;
-  const int blocksOfBatch = args.heads / kHeads * V::kTiles, units = args.batch * blocksOfBatch;
-  const int unit = blockIdx.x % units, tile = unit % V::kTiles;
-  const int firstHead = unit % blocksOfBatch / V::kTiles * kHeads;
-  const Sequence sequence = args.sequence(unit / blocksOfBatch, V::kMirrored);
+  const int tile = blockIdx.x % V::kTiles;
+  /// The block's first head and its sequence, among those of all segments.
+  const int ofAll = int(blockIdx.x) / V::kTiles * kHeads;
+  const int row = quotient(ofAll, args.heads, args.headsReciprocal);
+  const int firstHead = ofAll - row * args.heads;
+  const int part = args.segments > 1 ? row / args.batch : 0;
+  const int units = args.batch * (args.heads / kHeads * V::kTiles);
+  const int unit = int(blockIdx.x) - part * units;
+  const Sequence sequence = args.sequence(row - part * args.batch, V::kMirrored);
   const int chunks = (sequence.tokens + V::kChunk - 1) / V::kChunk;
   const int segments = V::kPair ? args.segments / 2 : args.segments;  ///< Of one of two scans.
-  const int index = int(blockIdx.x) / units - (V::kMirrored ? segments : 0);
+  const int index = part - (V::kMirrored ? segments : 0);
   const Segment segment = V::kSum ? Segment::ofSum(index, segments, chunks)
                                   : Segment(index, segments, chunks, kTogether, V::kReverse);
 
@@ -151,6 +158,24 @@ template <class V> struct HopperScan {
         f(d, column + v, s);
     });
   }
+  /// Calls f(element in memory, element of the state) for the same. One address goes along, as
+  /// there is no room for more.
+  template <class T, class Function>
+  __device__ __forceinline__ void eachStoredElement(const StateView<T>& view,
+                                                    float (&state)[kKeyPanels][8][4], int group,
+                                                    Function f) const {
+    const int column = columnOf(group) + warp * 16 + lane / 4;
+    T* element = &view(lane % 4 * 2, column);
+#pragma unroll
+    for (int n = 0; n < kKeyPanels * 8; ++n) {
+#pragma unroll
+      for (int e = 0; e < 4; ++e)
+        if ((V::kK % kPanelColumns == 0 || n * 8 + lane % 4 * 2 + e % 2 < V::kK) &&
+            (V::kV % V::kBlockV == 0 || column + e / 2 * 8 < V::kV))
+          f(element[e % 2 * view.key + e / 2 * 8 * view.value], state[n / 8][n % 8][e]);
+      element = opaque(element + 8 * view.key);
+    }
+  }
 
   /// Turns what was read of a chunk into the output, rounded.
   __device__ void finishOutput(uint32 (&packed)[8][2], const float (&read)[8][4],
@@ -182,14 +207,23 @@ template <class V> struct HopperScan {
   /// The values of a chunk as an A operand, transposed.
   __device__ __forceinline__ void loadValues(FragmentA (&v)[V::kChunk / 16], int stage,
                                              int group) const {
+    const uint32 first = columnsAddress(value(stage) + group * kPanel);
 #pragma unroll
     for (int step = 0; step < V::kChunk / 16; ++step)
-      loadColumns(v[step], value(stage) + group * kPanel, step);
+      loadColumns(v[step], first, step);
   }
-  /// Those of 16 tokens.
+  /// Where a lane's part of the first 16 tokens of a panel lies. One address is kept where there
+  /// would be one for each 16 tokens, as every register counts.
+  __device__ __forceinline__ uint32 columnsAddress(const char* panel) const {
+    return opaque(sharedAddress(panel) +
+                  panelOffset(lane % 8 + lane / 16 * 8, warp * 2 + lane / 8 % 2));
+  }
+  /// The values of 16 tokens.
+  __device__ __forceinline__ void loadColumns(FragmentA& v, uint32 first, int step) const {
+    loadMatrix4Transposed(v.r, first + step * 2 * kPanelGroup);
+  }
   __device__ __forceinline__ void loadColumns(FragmentA& v, const char* panel, int step) const {
-    loadMatrix4Transposed(
-        v.r, panel + panelOffset(step * 16 + lane % 8 + lane / 16 * 8, warp * 2 + lane / 8 % 2));
+    loadColumns(v, columnsAddress(panel), step);
   }
 
   /// S^T += V^T (e^{G_C - G} K), to be waited for.
@@ -202,9 +236,18 @@ template <class V> struct HopperScan {
 #pragma unroll
       for (int panel = 0; panel < kKeyPanels; ++panel)
         wgmma<Along::columns>(Element{}, state[panel], v[step],
-                              panelDescriptor(k + panel * kPanel + step * 2 * kPanelGroup), 1);
+                              panelDescriptor(k, panel * kPanel + step * 2 * kPanelGroup), 1);
     wgmmaCommit();
   }
+
+  /// Whether values go to the tensor cores as they lie in shared memory: where none is scaled, and
+  /// the reads of a normaliser need the registers.
+  static constexpr bool kValuesInPlace =
+      V::kNormaliser && V::kDecay == Decay::none && !V::kKeyFactor;
+
+  /// out += V^T P^T, S^T += V^T K with such values, to be waited for in turn.
+  __device__ void addInPlace(float (&out)[8][4], float (&state)[kKeyPanels][8][4], int stage,
+                             int buffer, int group) const;
 
   /// By the factors to the end of the chunk, and the decay behind it.
   __device__ __forceinline__ void scaleValues(FragmentA (&v)[V::kChunk / 16], int stage, int group,
@@ -216,51 +259,9 @@ template <class V> struct HopperScan {
   }
 
   /// The state that the segment makes of zero, and the decay over it.
-  __device__ __forceinline__ float sweep(float (&state)[kKeyPanels][8][4], int group) {
-    float decay = 1;
-#pragma unroll 1
-    for (int round = 0; round < segment.swept; ++round) {
-      int stage = round % V::kStages;
-      if constexpr (V::kRowProgram)
-        mapped(stage).wait(round / V::kStages & 1);
-      else
-        full(stage).wait(round / V::kStages & 1);
-      if (!V::kRowProgram && !byEngine(round))
-        fenceAsyncProxy();
-      FragmentA v[V::kChunk / 16];
-      loadValues(v, stage, group);
-      scaleValues(v, stage, group);
-      decay = factors(stage, ownOf(group)).total;
-      addChunk(state, v, stage);
-      wgmmaWait<0>();
-      arriveWarp(empty(stage));
-      if constexpr (kTogether > 1)
-        arriveWarp(emptyOfValues(stage));
-    }
-    return decay;
-  }
-
+  __device__ float sweep(float (&state)[kKeyPanels][8][4], int group);
   /// The state at the start of the segment.
-  __device__ __forceinline__ void findState(float (&state)[kKeyPanels][8][4], int group,
-                                            const States& states) {
-    if (!segment.last()) {
-      eachElement(state, warp, lane, [](int, int, float& s) { s = 0.0f; });
-      float decay = sweep(state, group);
-      states.share(state, decay);
-    }
-    // Also what does not exist: ptxas would not keep wgmma going on what nothing ever wrote.
-    eachElement(state, warp, lane, [](int, int, float& s) { s = 0.0f; });
-    const auto initial = V::template initialState<0>(args, sequence, headOf(group));
-    eachStateElement(state, group,
-                     [&](int d, int v, float& s) { s = initial ? toFloat(initial(d, v)) : 0.0f; });
-    if (segment.index > 0)
-      states.join(state, [&](int index) {
-        float total = loadFresh(states.decay(index));
-        return [=](int) { return make_float4(total, total, total, total); };
-      });
-    if (!segment.last())
-      states.leave();
-  }
+  __device__ void findState(float (&state)[kKeyPanels][8][4], int group, const States& states);
 
   /// S^T Q^T of a chunk of the walk, to be waited for. Behind the last chunk it reads what is
   /// there, for nothing: the tensor cores do not stay busy past a branch.
@@ -285,7 +286,7 @@ template <class V> struct HopperScan {
 #pragma unroll
       for (int step = first; step < first + kPart && step < V::kK / 16; ++step)
         wgmma<Along::contraction>(Element{}, out, rounded[step - first],
-                                  panelDescriptor(q + step / 4 * kPanel + step % 4 * 32), step > 0);
+                                  panelDescriptor(q, step / 4 * kPanel + step % 4 * 32), step > 0);
       wgmmaCommit();
     }
   }
@@ -297,7 +298,7 @@ template <class V> struct HopperScan {
     wgmmaFence();
 #pragma unroll
     for (int step = 0; step < V::kChunk / 16; ++step)
-      wgmma<Along::contraction>(Element{}, out, v[step], panelDescriptor(p + step * 32), 1);
+      wgmma<Along::contraction>(Element{}, out, v[step], panelDescriptor(p, step * 32), 1);
     wgmmaCommit();
   }
 
@@ -327,29 +328,8 @@ template <class V> struct HopperScan {
   /// By two at once (scan_sm90_double.cuh).
   __device__ void walkDouble(float (&state)[kKeyPanels][8][4], int group);
 
-  /// 64 columns of V through the segment.
-  __device__ __forceinline__ void advance(int group) {
-    float state[kKeyPanels][8][4];
-    const States states{segment, static_cast<char*>(args.workspace), unit,
-                        group * 128 + warp * 32 + lane, lane};
-    findState(state, group, states);
-    if constexpr (kTogether > 1)
-      walkDouble(state, group);
-    else
-      walk(state, group);
-    if (warp == 0 && lane == 0)
-      waitBoxes<0>();
-    if (!segment.last())
-      return;
-    if (segment.count > 1)
-      states.awaitOthers();
-    if (auto last = V::template finalState<0>(args, sequence, headOf(group)))
-      eachStateElement(state, group, [&](int d, int v, float& s) {
-        last(d, v) = fromFloat<typename V::template State<0>>(s);
-      });
-    if (segment.count > 1)
-      states.close();
-  }
+  /// 64 columns of V through the segment (scan_sm90_state.cuh).
+  __device__ void advance(int group);
 
   __device__ __forceinline__ void initBarriers() {
     if (threadIdx.x == 0) {
@@ -370,8 +350,11 @@ template <class V> struct HopperScan {
   }
 
   __device__ __forceinline__ void run() {
+    if (threadIdx.x < kMaps && (args.mapped >> threadIdx.x & 1))
+      prefetchMap(args.maps[threadIdx.x]);
     initBarriers();
-    int role = threadIdx.x / 128;
+    // The same for all of a warp, which the compiler could not know.
+    const int role = __shfl_sync(~0u, int(threadIdx.x) / 128, 0);
     if (role == 0) {
       lowerRegisters<V::kLoadRegisters>();
       if (warp == 0)

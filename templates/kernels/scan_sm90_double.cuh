@@ -40,7 +40,7 @@ __device__ __forceinline__ void HopperScan<V>::walkDouble(float (&state)[kKeyPan
 #pragma unroll
         for (int step = 0; step < V::kK / 16; ++step)
           wgmma<Along::contraction>(Element{}, out[which], rounded[step],
-                                    panelDescriptor(q + step / 4 * kPanel + step % 4 * 32),
+                                    panelDescriptor(q, step / 4 * kPanel + step % 4 * 32),
                                     step > 0);
         wgmmaCommit();
       }
@@ -64,8 +64,8 @@ __device__ __forceinline__ void HopperScan<V>::walkDouble(float (&state)[kKeyPan
 #pragma unroll
       for (int step = 0; step < kSteps; ++step)
         wgmmaTransposed<Along::contraction>(Element{}, out[later],
-                                            panelDescriptor(v + step * 2 * kPanelGroup),
-                                            panelDescriptor(p + step * 32));
+                                            panelDescriptor(v, step * 2 * kPanelGroup),
+                                            panelDescriptor(p, step * 32));
     }
     wgmmaCommit();
     FragmentA decayed[2][kSteps];

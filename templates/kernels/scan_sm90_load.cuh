@@ -7,34 +7,36 @@ template <class V> template <int COLUMNS, int HEADS> struct HopperScan<V>::Stage
   static constexpr int kPanels = (COLUMNS + kPanelColumns - 1) / kPanelColumns;
 
   const HopperScan& scan;
-  const int operand, column, offset;
+  const Tensor& tensor;
+  const int operand, column, offset, exists;
   int heads[HEADS];  ///< Of the tensor, that are those of the block.
   const bool sweeps, boxed;
-  const PanelCopy<Element, V::kChunk, COLUMNS> copy;
 
-  /// Of several heads each has a panel, and a lane copies columns of one.
-  __device__ __forceinline__ int own() const {
-    return HEADS > 1 ? scan.lane % (COLUMNS / 8) / 8 : 0;
-  }
   __device__ __forceinline__ StageCopy(const HopperScan& scan, const Tensor& tensor, int operand,
                                        int column, int offset, int exists, bool sweeps)
-      : scan(scan), operand(operand), column(column), offset(offset), sweeps(sweeps),
-        boxed(scan.args.mapped >> operand & 1),
-        copy(tensor, scan.sequence, scan.firstHead + own(), column - own() * kPanelColumns,
-             scan.lane, exists) {
+      : scan(scan), tensor(tensor), operand(operand), column(column), offset(offset),
+        exists(exists), sweeps(sweeps), boxed(scan.args.mapped >> operand & 1) {
 #pragma unroll
     for (int i = 0; i < HEADS; ++i)
-      heads[i] = (scan.firstHead + i) / tensor.headGroup;
+      heads[i] = quotient(scan.firstHead + i, tensor.headGroup, tensor.inner);
+  }
+
+  /// Whether a round copies it, and by the copy engine.
+  __device__ __forceinline__ bool copies(int round) const {
+    return sweeps || round >= scan.segment.swept;
+  }
+  __device__ __forceinline__ bool byEngine(int round) const {
+    return boxed && (scan.segment.chunk(round) + 1) * V::kChunk <= scan.sequence.tokens;
   }
 
   /// What a round needs of it; every lane arrives at the stage's barrier.
   __device__ __forceinline__ void issue(int round) const {
-    int stage = round % V::kStages, firstToken = scan.segment.chunk(round) * V::kChunk;
+    const int stage = round % V::kStages, firstToken = scan.segment.chunk(round) * V::kChunk;
     char* tile = scan.shared + stage * V::kStageBytes + offset;
     Barrier full = scan.full(stage);
-    if (round < scan.segment.swept && !sweeps) {
+    if (!copies(round)) {
       full.arrive();
-    } else if (boxed && firstToken + V::kChunk <= scan.sequence.tokens) {
+    } else if (byEngine(round)) {
       if (scan.lane == 0) {
         full.expect(kPanels * kPanel);
 #pragma unroll
@@ -46,8 +48,18 @@ template <class V> template <int COLUMNS, int HEADS> struct HopperScan<V>::Stage
         full.arrive(32);
       }
     } else {
-      copy.issue(tile, firstToken, scan.sequence.tokens - firstToken, full);
+      copyRows(tile, firstToken, full);
     }
+  }
+
+  /// By all lanes; of several heads each has a panel, and a lane copies columns of one. Where its
+  /// rows begin is worked out anew, as the engine's copies leave no registers for it.
+  __device__ __forceinline__ void copyRows(char* tile, int firstToken, Barrier full) const {
+    const int lane = opaque(scan.lane), own = HEADS > 1 ? lane % (COLUMNS / 8) / 8 : 0;
+    const PanelCopy<Element, V::kChunk, COLUMNS> copy(
+        tensor, scan.sequence, opaque(scan.firstHead) + own, opaque(column) - own * kPanelColumns,
+        lane, exists);
+    copy.issue(tile, firstToken, scan.sequence.tokens - firstToken, full);
   }
 };
 

@@ -7,7 +7,8 @@ HopperScan<V>::finishOutput(uint32 (&packed)[8][2], const float (&read)[8][4],
                             int group) const {
   const float* scalars = slots(stage, ownOf(group));
   const float* sums = HopperNormaliser<V>(shared).reads(buffer);
-  const char* gates = query(stage) + V::kOutputGateOffset + group * kPanel;
+  const uint32 gates =
+      V::kOutputGate ? columnsAddress(query(stage) + V::kOutputGateOffset + group * kPanel) : 0;
   FragmentA gate;  // Of 16 tokens at a time: all find no room.
   float sum[V::kSums > 0 ? V::kSums : 1][8][2] = {};
 #pragma unroll
@@ -59,11 +60,11 @@ __device__ __forceinline__ void HopperScan<V>::writeOutput(const uint32 (&packed
 template <class V>
 __device__ __forceinline__ void HopperScan<V>::stageOutput(char* room,
                                                            const uint32 (&packed)[8][2]) const {
+  const uint32 first = columnsAddress(room);
 #pragma unroll
   for (int n = 0; n < 8; n += 2)
-    storeMatrix4Transposed(room +
-                               panelOffset((n + lane / 16) * 8 + lane % 8, warp * 2 + lane / 8 % 2),
-                           packed[n][0], packed[n][1], packed[n + 1][0], packed[n + 1][1]);
+    storeMatrix4Transposed(first + n * kPanelGroup, packed[n][0], packed[n][1], packed[n + 1][0],
+                           packed[n + 1][1]);
 }
 
 template <class V>

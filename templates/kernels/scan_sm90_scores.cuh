@@ -49,7 +49,7 @@ __device__ __forceinline__ void HopperScan<V>::scoreEarlier(int stage, int earli
 #pragma unroll
   for (int step = 0; step < V::kK / 16; ++step) {
     int offset = step / 4 * kPanel + step % 4 * 32;
-    wgmma(Element{}, sum, panelDescriptor(q + offset), panelDescriptor(k + offset), step > 0);
+    wgmma(Element{}, sum, panelDescriptor(q, offset), panelDescriptor(k, offset), step > 0);
   }
   wgmmaCommit();
   wgmmaWait<0>();
@@ -98,49 +98,37 @@ template <class V> __device__ __forceinline__ void HopperScan<V>::computeScores(
 #pragma unroll
     for (int step = 0; step < V::kK / 16; ++step) {
       int offset = step / 4 * kPanel + step % 4 * 32;
-      wgmma(Element{}, sum, panelDescriptor(q + offset), panelDescriptor(k + offset), step > 0);
+      wgmma(Element{}, sum, panelDescriptor(q, offset), panelDescriptor(k, offset), step > 0);
     }
     wgmmaCommit();
     if constexpr (V::kNormaliser)
       normaliser.readTiles(query(stage), key(stage), factors(stage, 0));
-    float2 after[8], factor[8];
-    float upper, lower, ofUpper = 1.0f, ofLower = 1.0f;
-    auto load = [&](int own) {
-      if constexpr (V::kRowFactor) {
-        ofUpper = V::rowFactor(args, slots(stage, own) + row);
-        ofLower = V::rowFactor(args, slots(stage, own) + row + 8);
-      }
-      const Factors<V::kChunk>& from = factors(stage, own);
-      upper = from.cumulative[row], lower = from.cumulative[row + 8];
-#pragma unroll
-      for (int n = 0; n < 8; ++n) {
-        after[n] = *reinterpret_cast<const float2*>(from.cumulative + n * 8 + column);
-        factor[n] = *reinterpret_cast<const float2*>(from.own + n * 8 + column);
-      }
-    };
-    load(0);
     consume();
     wgmmaWait<0>();
 #pragma unroll
     for (int own = 0; own < kHeads; ++own) {
-      if (own > 0)
-        load(own);
-      // The later chunk of two still needs the earlier one's keys.
-      if (own + 1 == kHeads && which + 1 == kTogether)
-        arriveWarp(empty(stage));
+      const Factors<V::kChunk>& from = factors(stage, own);
+      const float upper = from.cumulative[row], lower = from.cumulative[row + 8];
+      float ofUpper = 1.0f, ofLower = 1.0f;
+      if constexpr (V::kRowFactor) {
+        ofUpper = V::rowFactor(args, slots(stage, own) + row);
+        ofLower = V::rowFactor(args, slots(stage, own) + row + 8);
+      }
       float score[8][4];
 #pragma unroll
       for (int n = 0; n < 8; ++n) {
-        int j = n * 8 + column;
+        const int j = n * 8 + column;
+        const float2 after = *reinterpret_cast<const float2*>(from.cumulative + j),
+                     factor = *reinterpret_cast<const float2*>(from.own + j);
 #pragma unroll
         for (int e = 0; e < 4; ++e) {
           int i = row + e / 2 * 8;
           bool seen = V::kReverse ? j + e % 2 >= i : j + e % 2 <= i;
           float x = sum[n][e];
           if constexpr (V::kDecay == Decay::scalar)
-            x *= exp2((e / 2 ? lower : upper) - (e % 2 ? after[n].y : after[n].x));
+            x *= exp2((e / 2 ? lower : upper) - (e % 2 ? after.y : after.x));
           if constexpr (V::kKeyFactor)
-            x *= e % 2 ? factor[n].y : factor[n].x;
+            x *= e % 2 ? factor.y : factor.x;
           if constexpr (V::kRowFactor)
             x *= e / 2 ? ofLower : ofUpper;
           score[n][e] = seen ? x : 0.0f;
@@ -150,6 +138,9 @@ template <class V> __device__ __forceinline__ void HopperScan<V>::computeScores(
         normaliser.finish(score, kTogether > 1 ? which : buffer);
       storeScores(scores(buffer, own, which * 2), score);
     }
+    // The later chunk of two still needs the earlier one's keys.
+    if (which + 1 == kTogether)
+      arriveWarp(empty(stage));
     fenceAsyncProxy();
     arriveWarp(scored(buffer, which));
   }

@@ -194,7 +194,8 @@ template <class V> struct HopperSum : HopperScan<V> {
       return;
     }
     if (segment.count > 1)
-      states.join(state, [](int) { return [](int) { return make_float2(1.0f, 1.0f); }; });
+      states.join(state,
+                  [](int) { return [](int) { return make_float4(1.0f, 1.0f, 1.0f, 1.0f); }; });
     if (segment.count > 1 && segment.last())
       states.awaitOthers();
     const SumStates<V, 0> sums(args, sequence, this->firstHead, segment.last());

@@ -84,7 +84,14 @@ template <int WARPS, int PANELS, int OTHERS, int LENGTH> struct SegmentStates {
   __device__ __forceinline__ void publish() const {
     __syncwarp();
     if (lane == 0)
-      shared(segment.index).add();
+      shared(segment.index).post();
+  }
+  /// Until all that it joins have shared theirs: a lane asks for those of some, as an answer takes
+  /// half as long as a chunk.
+  __device__ __forceinline__ void awaitEarlier() const {
+    for (int index = lane; index < segment.joined; index += 32)
+      shared(index).waitFor(kSharers);
+    __syncwarp();
   }
 
   /// Shares the state that the segment makes of zero, rounded to bf16, and the decay over it.
@@ -101,7 +108,7 @@ template <int WARPS, int PANELS, int OTHERS, int LENGTH> struct SegmentStates {
     publish();
   }
 
-  /// Half of what one thread shares: two of them and a state of four panels still find room.
+  /// Half of what one thread shares.
   struct Half {
     static constexpr int kPieces = SegmentStates::kPieces / 2;
     uint4 x[kPieces];
@@ -134,8 +141,7 @@ template <int WARPS, int PANELS, int OTHERS, int LENGTH> struct SegmentStates {
   template <class DecayOf>
   __device__ __forceinline__ void join(float (&state)[PANELS][8][4], DecayOf decayOf) const {
     constexpr int kHalf = Half::kPieces * kThreads * 16;
-    for (int index = 0; index < segment.joined; ++index)
-      shared(index).waitFor(kSharers);
+    awaitEarlier();
     Half low, high;
     low.load(room(0) + thread * 16);
 #pragma unroll 1
@@ -147,6 +153,27 @@ template <int WARPS, int PANELS, int OTHERS, int LENGTH> struct SegmentStates {
         low.load(room(index + 1) + thread * 16);
       high.advance(state, Half::kPieces, total);
     }
+  }
+  /// The same where decays are at hand and all have shared, with more of them on their way.
+  template <int kSegments, class DecayOf>
+  __device__ __forceinline__ void joinShared(float (&state)[PANELS][8][4], DecayOf decayOf) const {
+    constexpr int kAhead = 2 * kSegments;
+    Half halves[kAhead];
+    auto load = [&](int slot, int index) {
+      if (index < segment.joined)
+        halves[slot].load(room(index) + (slot % 2 * Half::kPieces * kThreads + thread) * 16);
+    };
+#pragma unroll
+    for (int slot = 0; slot < kAhead; ++slot)
+      load(slot, slot / 2);
+#pragma unroll 1
+    for (int first = 0; first < segment.joined; first += kSegments)
+#pragma unroll
+      for (int slot = 0; slot < kAhead; ++slot)
+        if (const int index = first + slot / 2; index < segment.joined) {
+          halves[slot].advance(state, slot % 2 * Half::kPieces, decayOf(index));
+          load(slot, index + kSegments);
+        }
   }
 
   /// Tells the last segment that this one has read all that it starts from.

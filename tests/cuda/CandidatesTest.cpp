@@ -50,10 +50,7 @@ std::vector<Job> jobsOf(const std::string& arch) {
   return jobs;
 }
 
-class CandidatesTest : public testing::TestWithParam<const char*> {};
-
-TEST_P(CandidatesTest, CompileAndDefaultsDoNotSpill) {
-  std::vector<Job> jobs = jobsOf(GetParam());
+void expectNoSpillsInDefaults(const std::vector<Job>& jobs) {
   const Nvrtc& nvrtc = Nvrtc::get();
   std::atomic<size_t> next = 0;
   std::mutex mutex;
@@ -81,6 +78,48 @@ TEST_P(CandidatesTest, CompileAndDefaultsDoNotSpill) {
     threads.emplace_back(work);
   for (std::thread& thread : threads)
     thread.join();
+}
+
+class CandidatesTest : public testing::TestWithParam<const char*> {};
+
+TEST_P(CandidatesTest, CompileAndDefaultsDoNotSpill) {
+  expectNoSpillsInDefaults(jobsOf(GetParam()));
+}
+
+/// The default tile of a call with these dims, for sm_90a.
+Job defaultOf(const std::string& name, int K, int V, bool pairedHeads) {
+  Plan plan = libraryPlan(name);
+  Signature signature = signatureOf(plan, K, V);
+  signature.pairedHeads = pairedHeads;
+  std::vector<Tile> tiles =
+      candidates(plan, Family::scan, signature, knownDevice("sm_90a"), 256).tiles;
+  // Of pairs the first that holds two heads.
+  auto chosen = std::find_if(tiles.begin(), tiles.end(), [&](const Tile& tile) {
+    return !pairedHeads || tile.blockV == 2 * V;
+  });
+  EXPECT_NE(chosen, tiles.end()) << name << " K " << K;
+  return {name + " K " + std::to_string(K) + " V " + std::to_string(V),
+          "sm_90a",
+          Family::scan,
+          *chosen,
+          true,
+          emit(plan, Family::scan, signature, *chosen)};
+}
+
+TEST(HopperDefaults, DoNotSpillAtAnyDims) {
+  std::vector<Job> jobs;
+  for (const char* name : {"retnet", "simple_gla", "mamba2", "mamba2_gated", "linear_attention",
+                           "lightning", "mlstm_sig"}) {
+    for (int K : {32, 64, 96, 128, 192, 256})
+      jobs.push_back(defaultOf(name, K, 128, false));
+    jobs.push_back(defaultOf(name, 128, 64, false));
+  }
+  for (const char* name : {"retnet", "mamba2", "mamba2_gated"})
+    for (int K : {32, 64, 80, 96, 128})
+      jobs.push_back(defaultOf(name, K, 64, true));
+  for (const Job& job : jobs)
+    EXPECT_EQ(job.tile.form, Form::sm90a) << job.variant;
+  expectNoSpillsInDefaults(jobs);
 }
 
 INSTANTIATE_TEST_SUITE_P(Archs, CandidatesTest,

@@ -137,6 +137,7 @@ inline void cp_async_bulk_tensor_4d_global_shared_cta_bulk_group(const void* map
       std::memcpy(element, at<char>(byte), 2);
   });
 }
+inline void prefetch_tensormap(const void*) {}
 
 // Global memory.
 
@@ -146,6 +147,10 @@ inline void st_global_v4_b32(void* global, uint32_t x, uint32_t y, uint32_t z, u
 }
 inline void atom_acq_rel_gpu_global_add_u32(uint32_t& before, uint32_t* address) {
   before = (*address)++;
+  emulator::note();
+}
+inline void red_release_gpu_global_add_u32(uint32_t* address) {
+  ++*address;
   emulator::note();
 }
 inline void ld_acquire_gpu_global_u32(uint32_t& seen, const uint32_t* address) {
