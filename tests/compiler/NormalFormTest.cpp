@@ -183,7 +183,7 @@ TEST(ScanForm, OfOtherStatesInReverseIsAScanOfItsOwn) {
 TEST(ScanForm, OfMoreThanAMatrixFromEachEndIsNone) {
   for (const char* body : {"R <- R + k * v\noutput o[V] = q @ R + q @ S\noutput p[V] = q @ S",
                            "R <- R + k * v\noutput o[V] = position * (q @ R) + q @ S",
-                           "R <- R + (q @ S) * k\noutput o[V] = q @ R + q @ S"}) {
+                           "R <- R + k * (v - k @ R)\noutput o[V] = q @ R + q @ S"}) {
     const Plan plan = compileOne("variant v(K, V) {\ninput q[K], k[K], v[V], g in log\n"
                                  "state S[K, V], R[K, V] in reverse\nS <- exp(g) * S + k * v\n" +
                                  std::string(body) + "\n}\n")
