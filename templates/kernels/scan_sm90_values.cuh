@@ -204,11 +204,12 @@ template <class V> struct HopperValueScan : StrongChunks<V> {
     });
   }
 
-  __device__ __forceinline__ void walk(float (&state)[kKeyPanels][8][4], int group) {
+  __device__ __forceinline__ void walk(float (&state)[kKeyPanels][8][4], int own) {
     float out[8][4];
     this->readState(out, state, 0);
 #pragma unroll 1
     for (int walked = 0; walked < segment.chunks; ++walked) {
+      const int group = opaque(own);  // What is made of it is not kept from chunk to chunk.
       const int stage = (segment.swept + walked) % V::kStages, buffer = walked % V::kScoreBuffers;
       // With one panel of keys ptxas would else put a wait behind every wgmma.
       if constexpr (kKeyPanels == 1)
