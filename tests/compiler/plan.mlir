@@ -48,7 +48,7 @@ lathe.variant @pairs (K) {
 }
 
 // CHECK: "reverse": true
-// CHECK: "text": "the scan family does not run it: there is no state of two dimensions"
+// CHECK: "text": "the scan family does not run it: the state z goes in reverse"
 // CHECK: "variant": "backwards"
 lathe.variant @backwards (K) {
   %x = lathe.input "x" : <K>

@@ -36,7 +36,7 @@ class Usage(Case):
         )
 
     def test_the_backward_pass_has_one_family(self):
-        rule = "; the family of a backward pass is sequential\n"
+        rule = "; its equation decides which kernels a backward pass has\n"
         for command in ("bench", "tune"):
             self.assertEqual(
                 self.lathe(command, "gla", "--shape", "1,64,1", "--pass", "bwd", "--family", "scan",

@@ -115,7 +115,8 @@ Family parseFamily(const std::string& text, const Plan& plan, long long tokens) 
 
 void refuseFamily(const std::string& text) {
   if (!text.empty())
-    throw UsageError("--pass bwd takes no --family; the family of a backward pass is sequential");
+    throw UsageError(
+        "--pass bwd takes no --family; its equation decides which kernels a backward pass has");
 }
 
 Tile parseTile(const std::string& text, const Tile& base) {

@@ -68,6 +68,8 @@ int tuneVariant(const TuneCommand& options) {
   const Shape shape = parseShape(options.kernel.shape);
   if (options.on == "cpu")
     return tuneOnCpu(options, variant, shape);
+  if (options.pass == "bwd")
+    refuseFamily(options.kernel.family);
   const DeviceInfo gpu = deviceInfo(options.device);
   const Signature signature = parseSignature(options.kernel, variant.plan);
   if (options.pass != "bwd") {
@@ -77,7 +79,6 @@ int tuneVariant(const TuneCommand& options) {
     tuneKernel(options, variant.name, problem, oracleOf(variant), gpu);
     return 0;
   }
-  refuseFamily(options.kernel.family);
   const BackwardPass pass(variant, signature, gpu.limits);
   for (std::size_t i = 0; i < pass.kernels().size(); ++i) {
     const BackwardPass::Kernel& kernel = pass.kernels()[i];
