@@ -21,8 +21,8 @@ constexpr const char* gatedText = R"(variant gated_both(K, V) {
   direction both
   input  q[K], k[K], v[V], g[K] in log, a, b
   state  S[K, V]
-  S <- exp(g) * S + sigmoid(a) * k * v
-  output o[V] = tanh(b) * (q @ S) + v
+  S <- exp(g) * S + k * v
+  output o[V] = tanh(b) * sigmoid(a) * (q @ S) + v
 })";
 constexpr const char* scalarName = "scalar_both";
 constexpr const char* scalarText = R"(variant scalar_both(K, V) {
