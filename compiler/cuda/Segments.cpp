@@ -21,7 +21,8 @@ double segmentedTime(std::int64_t heads, std::int64_t chunks, int segments, int 
 static int sweepersFor(std::int64_t heads, std::int64_t chunks, std::int64_t limit,
                        int multiprocessors) {
   const auto waves = [&](std::int64_t blocks) {
-    return double((blocks + multiprocessors - 1) / multiprocessors);
+    const std::int64_t whole = (blocks + multiprocessors - 1) / multiprocessors;
+    return double(whole);
   };
   int best = 0;
   double least = waves(heads) * double(chunks);
@@ -30,8 +31,9 @@ static int sweepersFor(std::int64_t heads, std::int64_t chunks, std::int64_t lim
     const std::int64_t parts = std::min(limit, std::int64_t(each) * multiprocessors / heads);
     if (parts <= best)
       continue;
-    const double time = waves(heads * parts) * double((chunks + parts - 1) / parts) + joinStart +
-                        joinSegment * double(parts);
+    const std::int64_t longest = (chunks + parts - 1) / parts;
+    const double time =
+        waves(heads * parts) * double(longest) + joinStart + joinSegment * double(parts);
     if (time < least) {
       least = time;
       best = int(parts);

@@ -8,6 +8,7 @@
 #include "tuner/BackwardPass.h"
 #include "tuner/Oracle.h"
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -92,9 +93,10 @@ void checkFixed(const std::set<std::string>& fixed, const Plan& plan) {
       known.insert(operand.name);
       names += (names.empty() ? "" : ", ") + operand.name;
     }
-  for (const std::string& name : fixed)
-    if (!known.count(name))
-      throw UsageError("--fixed: " + plan.variant + " has no '" + name + "'; it has " + names);
+  const auto unknown = std::find_if(fixed.begin(), fixed.end(),
+                                    [&](const std::string& name) { return !known.count(name); });
+  if (unknown != fixed.end())
+    throw UsageError("--fixed: " + plan.variant + " has no '" + *unknown + "'; it has " + names);
 }
 
 /// Times launches, and holds them against a copy of `minBytes`.
