@@ -184,10 +184,9 @@ def constants_of(kernel: Kernel, given: Mapping[str, float]) -> tuple[float, ...
     return tuple(given.get(name, default) for name, default in kernel.constants.items())
 
 
-def states_of(variant: Variant, kernel: Kernel, given: Any, what: str) -> dict[str, Any]:
+def states_of(variant: Variant, names: Sequence[str], given: Any, what: str) -> dict[str, Any]:
     """Values for the states of a kernel, by name: one value where there is one state, else a
     mapping of some of them."""
-    names = [slot.operand for slot in kernel.slots if slot.role == "initial state"]
     if given is None:
         return {}
     if not isinstance(given, Mapping):

@@ -63,7 +63,8 @@ class Call:
         return _calls.kernel_of(self.variant, pass_, CPU, self.geometry, text)
 
     def _states(self, kernel: Kernel, given: Any, what: str) -> dict[str, View]:
-        states = _calls.states_of(self.variant, kernel, given, what)
+        names = [slot.operand for slot in kernel.slots if slot.role == "initial state"]
+        states = _calls.states_of(self.variant, names, given, what)
         return {name: self._view(f"{what} {name}", value) for name, value in states.items()}
 
     def _new(self, slot: Slot) -> numpy.ndarray:

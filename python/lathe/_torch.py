@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import keyword
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from . import _abi, _calls
 from ._kernel import Kernel
 from ._tensors import CPU
 from ._torch_calls import Calls
-from .errors import ArgumentError, UnsupportedError
+from .errors import UnsupportedError
 from .variant import Variant
 
 _LIBRARY = torch.library.Library("lathe", "FRAGMENT")
@@ -234,22 +234,3 @@ def _identifier(name: str, used: set[str]) -> str:
         name += "_"
     used.add(name)
     return name
-
-
-def states_of(operators: Operators, given: Any) -> list[Tensor | None]:
-    """An initial state for each state: a tensor where there is one, else a mapping of names."""
-    names = operators.states
-    if isinstance(given, Mapping):
-        for name in given:
-            if name not in names:
-                raise ArgumentError(
-                    f"{operators.variant.name}: initial_state has a state {name}; the states are "
-                    f"{', '.join(names)}"
-                )
-        return [given.get(name) for name in names]
-    if len(names) > 1:
-        raise ArgumentError(
-            f"{operators.variant.name}: initial_state is a {type(given).__name__}; it must be a "
-            f"mapping of {', '.join(names)}, as the variant has several states"
-        )
-    return [given]

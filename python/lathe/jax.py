@@ -11,15 +11,13 @@ states), ``jax.vmap`` over a batch, and on the current device. Needs JAX 0.6.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from . import _calls, _jax
-from .errors import ArgumentError
-from .variant import Variant, load
+from .variant import Variant, find
 
 __all__ = ["Op", "op"]
 
@@ -97,21 +95,8 @@ class Op:
 
 def _states(functions: _jax.Functions, given: Any) -> tuple[Any, ...]:
     """An initial state for each state, in float32, or None."""
-    names = functions.states
-    if not isinstance(given, Mapping):
-        if given is not None and len(names) > 1:
-            raise ArgumentError(
-                f"{functions.variant.name}: initial_state is a {type(given).__name__}; it must be "
-                f"a mapping of {', '.join(names)}, as the variant has several states"
-            )
-        given = {names[0]: given}
-    for name in given:
-        if name not in names:
-            raise ArgumentError(
-                f"{functions.variant.name}: initial_state has a state {name}; the states are "
-                f"{', '.join(names)}"
-            )
-    values = (given.get(name) for name in names)
+    own = _calls.states_of(functions.variant, functions.states, given, "initial_state")
+    values = (own.get(name) for name in functions.states)
     return tuple(
         None if value is None else jnp.asarray(value).astype(jnp.float32) for value in values
     )
@@ -124,12 +109,7 @@ def op(variant: str | Variant) -> Op:
         ArgumentError: There is no such variant in the library.
         DeviceError: The package was built without jaxlib.
     """
-    found = load(variant) if isinstance(variant, str) else variant
-    if not isinstance(found, Variant):
-        raise ArgumentError(
-            f"variant is a {type(variant).__name__}; it must be a name of the library, or what "
-            "lathe.compile gives"
-        )
+    found = find(variant)
     key = (found.name, found.text)
     with _lock:
         functions = _made.get(key)

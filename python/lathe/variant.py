@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from . import _abi, _numpy
 from ._kernel import Recent
+from .errors import ArgumentError
 
 
 class Operand(NamedTuple):
@@ -190,6 +191,17 @@ def load(name: str) -> Variant:
     handle = ctypes.c_void_p()
     _abi.check(_abi.library().lathe_load(_text("name", name), ctypes.byref(handle)))
     return Variant(handle)
+
+
+def find(variant: str | Variant) -> Variant:
+    """Of the library by its name, or what `compile` gave."""
+    found = load(variant) if isinstance(variant, str) else variant
+    if not isinstance(found, Variant):
+        raise ArgumentError(
+            f"variant is a {type(variant).__name__}; it must be a name of the library, or what "
+            "lathe.compile gives"
+        )
+    return found
 
 
 def compile(text: str, *, file: str = "spec", name: str | None = None) -> Variant:

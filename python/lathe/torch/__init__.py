@@ -18,7 +18,7 @@ from torch import Tensor
 
 from .. import _calls, _torch
 from ..errors import ArgumentError
-from ..variant import Variant, load
+from ..variant import Variant, find
 
 __all__ = ["Op", "op"]
 
@@ -120,7 +120,8 @@ class Op:
         device = where.type
         states: list[Tensor | None] = [None] * len(self._states)
         if initial_state is not None:
-            states = _torch.states_of(self._operators, initial_state)
+            own = _calls.states_of(self.variant, self._states, initial_state, "initial_state")
+            states = [own.get(name) for name in self._states]
             for name, state in zip(self._states, states):
                 if state is not None and not isinstance(state, Tensor):
                     what = f"initial_state {name}"
@@ -154,12 +155,7 @@ def op(variant: str | Variant) -> Op:
     Raises:
         ArgumentError: There is no such variant in the library.
     """
-    found = load(variant) if isinstance(variant, str) else variant
-    if not isinstance(found, Variant):
-        raise ArgumentError(
-            f"variant is a {type(variant).__name__}; it must be a name of the library, or what "
-            "lathe.compile gives"
-        )
+    found = find(variant)
     key = (found.name, found.text)
     with _lock:
         operators = _made.get(key)
