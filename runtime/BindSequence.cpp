@@ -192,6 +192,7 @@ void SequenceCall::findWanted(const Prepared& kernels) {
       const Binder& binder = (*--kernel)->binder();
       if (!isWanted(own, binder))
         continue;
+      running.insert(&own);
       for (const Slot& slot : binder.slots())
         if (!isWritten(own, slot))
           wanted.insert(nameAt(own, slot));
@@ -242,7 +243,7 @@ void SequenceCall::placeTemporaries() {
 }
 
 std::optional<LaunchPlan> SequenceCall::bind(const KernelStep& step, const Binder& binder) {
-  if (!isWanted(step, binder))
+  if (!running.count(&step))
     return std::nullopt;
   std::vector<TensorView> arguments;
   for (const Slot& slot : binder.slots()) {

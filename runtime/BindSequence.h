@@ -48,8 +48,9 @@ private:
   const Call& call;
   std::int64_t batch = 0, tokens = 0, heads = 0, sequences = 0;
   int gpu = 0;
-  std::set<std::string> wanted;  ///< Temporaries that steps read.
-  std::set<std::string> placed;  ///< Those, and what steps write that they cannot leave out.
+  std::set<const KernelStep*> running;  ///< Those of whose results any is wanted.
+  std::set<std::string> wanted;         ///< Temporaries that steps read.
+  std::set<std::string> placed;         ///< Those, and what steps write that they cannot leave out.
   std::map<std::string, TensorView> temporaries;
   std::vector<SequenceLaunch::Zero> zeros;
   std::size_t temporaryBytes = 0, stepBytes = 0;

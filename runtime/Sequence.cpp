@@ -11,7 +11,7 @@ struct PreparedSequence::Parts {
   KernelSequence sequence;
   int device;
   std::vector<std::unique_ptr<PreparedKernel>> kernels;
-  std::vector<std::unique_ptr<LoadedKernel>> sums;  ///< Of the other steps.
+  std::vector<std::unique_ptr<LoadedKernel>> others;  ///< Of the other steps.
 };
 
 PreparedSequence::PreparedSequence(Kernels& kernels, const KernelSequence& sequence, int device)
@@ -23,12 +23,12 @@ PreparedSequence::PreparedSequence(Kernels& kernels, const KernelSequence& seque
       continue;
     }
     if (const auto* dot = std::get_if<DotStep>(&step)) {
-      parts->sums.push_back(std::make_unique<LoadedKernel>(kernels, emitDot(dot->dtype), device));
+      parts->others.push_back(std::make_unique<LoadedKernel>(kernels, emitDot(dot->dtype), device));
       continue;
     }
     const auto& sum = std::get<SumStep>(step);
     const DType dtype = binding::temporaryOf(sequence, sum.from).dtype;
-    parts->sums.push_back(std::make_unique<LoadedKernel>(
+    parts->others.push_back(std::make_unique<LoadedKernel>(
         kernels, emitSum(dtype, dtype, binding::lanesOf(sum.over)), device));
   }
 }
@@ -45,7 +45,7 @@ SequenceLaunch PreparedSequence::bind(const Call& call) const {
   SequenceLaunch result;
   result.device = bound.device();
   auto kernel = parts->kernels.begin();
-  auto sum = parts->sums.begin();
+  auto other = parts->others.begin();
   for (const auto& step : parts->sequence.steps) {
     const LoadedKernel* code = nullptr;
     std::optional<LaunchPlan> plan;
@@ -54,7 +54,7 @@ SequenceLaunch PreparedSequence::bind(const Call& call) const {
       code = &prepared.code();
       plan = bound.bind(*own, prepared.binder());
     } else {
-      code = (sum++)->get();
+      code = (other++)->get();
       if (const auto* dot = std::get_if<DotStep>(&step))
         plan = bound.bind(*dot);
       else

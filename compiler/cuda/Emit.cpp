@@ -104,7 +104,7 @@ std::string entryName(const Plan& plan, Family family) {
   return std::string("lathe_") + name(family) + "_" + plan.variant;
 }
 
-void appendTemplate(Text& text, const std::string& path) {
+static void appendTemplate(Text& text, const std::string& path) {
   for (const Template* entry = kTemplates; entry->path; ++entry)
     if (path == entry->path) {
       text.line("#line 1 \"", path, "\"");
@@ -112,6 +112,23 @@ void appendTemplate(Text& text, const std::string& path) {
       return;
     }
   throw std::logic_error("no template '" + path + "'");
+}
+
+std::string textOf(const KernelSource& kernel, const std::string& path, const std::string& call) {
+  Text text;
+  text.line("// Made by Lathe.");
+  text.line("namespace lathe {");
+  appendTemplate(text, "templates/device/types.cuh");
+  appendTemplate(text, path);
+  text.line("}  // namespace lathe");
+  text.line("extern \"C\" __global__ void __launch_bounds__(", kernel.threads, ") ", kernel.entry,
+            "(const __grid_constant__ lathe::Args args) {");
+  if (kernel.sharedBytes > 0)
+    text.line("  extern __shared__ __align__(128) char shared[];");
+  text.line("  using namespace lathe;");
+  text.line("  ", call, ";");
+  text.line("}");
+  return text.str();
 }
 
 std::string gridFactor(const KernelSource& kernel) {

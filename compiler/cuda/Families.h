@@ -108,7 +108,8 @@ std::string assemble(const Plan& plan, const KernelSource& kernel,
                      const std::string& call, int minBlocks);
 
 /// One of the files of templates/, by its path.
-void appendTemplate(Text& text, const std::string& path);
+/// The text of a kernel of no plan: it makes `call` of the one template.
+std::string textOf(const KernelSource& kernel, const std::string& path, const std::string& call);
 
 /// "lathe_scan_gla"
 std::string entryName(const Plan& plan, Family family);

@@ -35,10 +35,9 @@ std::set<std::string> sharedInputs(const Plan& plan) {
 
 /// The state of the rest that starts from S . dS of the last token, or nothing.
 const Operand* laterSum(const Plan* rest) {
-  constexpr std::string_view end = ".log_decay";  // decayGradientName
   for (std::size_t i = 0; rest && i < rest->operands.size(); ++i)
     if (const Operand& operand = rest->operands[i];
-        operand.kind == Kind::state && operand.name.ends_with(end))
+        operand.kind == Kind::state && operand.name.ends_with(decayGradientEnd))
       return &operand;
   return nullptr;
 }
@@ -152,7 +151,7 @@ KernelSequence emitScanBackward(const Plan& plan, const Plan& adjoint, const Sig
   std::vector<DotStep> dots;
   if (const Operand* later = laterSum(rest)) {
     const std::string state =
-        later->name.substr(0, later->name.size() - std::string_view(".log_decay").size());
+        later->name.substr(0, later->name.size() - std::string_view(decayGradientEnd).size());
     std::size_t at = 0;
     while (plan.operands[at].name != state)
       ++at;

@@ -8,19 +8,10 @@ KernelSource emitSum(DType from, DType to, int lanes) {
   KernelSource kernel;
   kernel.entry = "lathe_sum";
   kernel.threads = 256;
-  cuda::Text text;
-  text.line("// Made by Lathe.");
-  text.line("namespace lathe {");
-  cuda::appendTemplate(text, "templates/device/types.cuh");
-  cuda::appendTemplate(text, "templates/kernels/sum.cuh");
-  text.line("}  // namespace lathe");
-  text.line("extern \"C\" __global__ void __launch_bounds__(", kernel.threads, ") ", kernel.entry,
-            "(const __grid_constant__ lathe::Args args) {");
-  text.line("  using namespace lathe;");
-  text.line("  sumAxes<", cuda::cudaType(from), ", ", cuda::cudaType(to), ", ", lanes, ", ",
-            kernel.threads, ">(args);");
-  text.line("}");
-  kernel.text = text.str();
+  kernel.text = cuda::textOf(kernel, "templates/kernels/sum.cuh",
+                             std::string("sumAxes<") + cuda::cudaType(from) + ", " +
+                                 cuda::cudaType(to) + ", " + std::to_string(lanes) + ", " +
+                                 std::to_string(kernel.threads) + ">(args)");
   return kernel;
 }
 

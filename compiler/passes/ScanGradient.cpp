@@ -2,6 +2,7 @@
 
 #include "compiler/passes/Pullback.h"
 #include "compiler/passes/Slice.h"
+#include "compiler/plan/Plan.h"
 
 using namespace mlir;
 
@@ -146,7 +147,7 @@ private:
   }
 
   void takeDecays() {
-    const StringAttr name = builder.getStringAttr(decayGradientName(state.getName()));
+    const StringAttr name = builder.getStringAttr(state.getName() + decayGradientEnd);
     const Value later = builder.create<StateOp>(builder.loc(), variant.valueType({}), name,
                                                 builder.getUnitAttr(), UnitAttr(), ArrayAttr());
     const Value own = builder.map(

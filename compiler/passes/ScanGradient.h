@@ -29,9 +29,6 @@ struct ScanGradient {
   mlir::OwningOpRef<VariantOp> rest;
 };
 
-/// The name of the state that sums up the gradient of a state's log-decay.
-inline std::string decayGradientName(llvm::StringRef state) { return state.str() + ".log_decay"; }
-
 /// The parts of a variant in normal form, whose only state is a matrix with at most one decay a
 /// token, read once after its update; nothing, and the reason, where its gradient has no such
 /// parts.

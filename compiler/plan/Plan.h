@@ -142,6 +142,10 @@ struct DerivedDim {
   std::string dim, function, from;
 };
 
+/// How the name of the state ends that sums up the gradient of another's log-decay, in plans of
+/// parts of a gradient: that of S is "S.log_decay".
+constexpr const char* decayGradientEnd = ".log_decay";
+
 /// What the sizes of a call must keep (compiler/plan/Dims.h).
 struct DimRules {
   std::vector<DerivedDim> derived;

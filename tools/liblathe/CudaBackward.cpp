@@ -18,8 +18,10 @@ using Role = TensorRule::Role;
 class CudaBackward : public Kernel {
 public:
   CudaBackward(Kernels& kernels, const std::shared_ptr<const Variant>& variant,
-               const KernelSequence& sequence, const Request& request, Family family)
-      : variant(variant), device(request.device), prepared(kernels, sequence, request.device) {
+               std::shared_ptr<const BackwardPass> pass, std::span<const Tile> tiles,
+               const Request& request)
+      : variant(variant), pass(std::move(pass)), device(request.device),
+        prepared(kernels, this->pass->emit(tiles), request.device) {
     // Both targets take and give the same, but for the dtypes of states.
     const CpuProblem problem{&variant->compiled, true, request.signature, request.shape};
     CpuRules rules = rulesOf(problem, problem.target(0));
@@ -31,7 +33,7 @@ public:
         if (operands[i].name == rule.operand)
           rule.dtype = request.signature.dtypes[i];
     constants = defaultsOf(variant->compiled.plan, request.signature);
-    this->family = name(family);
+    family = name(this->pass->family());
     origin = name(prepared.kernels().front()->origin());
   }
 
@@ -69,6 +71,7 @@ private:
   }
 
   std::shared_ptr<const Variant> variant;
+  std::shared_ptr<const BackwardPass> pass;  ///< Held for requests of other shapes.
   int device;
   PreparedSequence prepared;
   std::vector<CpuPlace> places;
@@ -86,20 +89,24 @@ Prepared prepareCudaBackward(const std::shared_ptr<const Variant>& variant, cons
                         " has no backward pass for CUDA: " + plan->noKernel);
   const DeviceInfo gpu = deviceInfo(request.device);
   try {
-    const BackwardPass pass(compiled, request.signature, gpu.limits);
+    // To find out what there are kernels for takes the time of emitting them all.
+    const auto pass =
+        ofProcess<Shared<std::string, BackwardPass>>().get(keyOf(*variant, request), [&] {
+          return std::make_shared<const BackwardPass>(compiled, request.signature, gpu.limits);
+        });
     std::vector<Tile> tiles;
     ChoiceOrigin origin = ChoiceOrigin::tuned;
-    for (std::size_t i = 0; i < pass.kernels().size(); ++i) {
+    for (std::size_t i = 0; i < pass->kernels().size(); ++i) {
       const Choice choice =
-          chooseTile(pass.problem(i, request.shape), pass.kernels()[i].oracle, gpu, tuning);
+          chooseTile(pass->problem(i, request.shape), pass->kernels()[i].oracle, gpu, tuning);
       tiles.push_back(choice.tile);
       origin = std::max(origin, choice.origin);
     }
     const std::string tile = toString(tiles);
-    const std::string key = keyOf(*variant, request) + " " + name(pass.family()) + " " + tile;
+    const std::string key = keyOf(*variant, request) + " " + name(pass->family()) + " " + tile;
     auto kernel = ofProcess<Shared<std::string, Kernel>>().get(key, [&] {
-      return std::make_shared<const CudaBackward>(ofProcess<Kernels>(), variant, pass.emit(tiles),
-                                                  request, pass.family());
+      return std::make_shared<const CudaBackward>(ofProcess<Kernels>(), variant, pass, tiles,
+                                                  request);
     });
     return {std::move(kernel), tile, name(origin)};
   } catch (const std::invalid_argument& error) {
